@@ -1,0 +1,1 @@
+"""Text in, trusted tokenised shards out. Never imports torch or transformers."""

@@ -1,0 +1,1 @@
+"""Duplicates: sketch every document (exact key, signature), propose pairs, verify them, decide which copy stays."""

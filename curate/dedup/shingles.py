@@ -1,0 +1,75 @@
+"""Word n-grams as hashes: the shingles of near-duplicate detection and the n-grams of the contamination check.
+
+    words      fever of 39 5 C          n = 3
+    shingles   [fever of 39] [of 39 5] [39 5 C]
+
+A shingle's 64-bit hash rolls over the hashes of its folded words in order: a polynomial modulo 2^64, so one step
+drops a word and takes the next whatever n is, then murmur's finaliser over polynomial and length. A document of fewer
+than n words has one shingle, of all its words; one without words has none (its exact key still compares it).
+
+Legend: n documents, s shingles.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from curate.text import Int64s, TextBatch, UInt64s, mix
+
+# Odd, and 3 modulo 4: then the factors p^k - 1 that swapped words would have to cancel hold as few twos as they can.
+_BASE = np.uint64(0xD6E8FEB86659FD93)
+
+
+def shingles(batch: TextBatch, words: int) -> tuple[Int64s, UInt64s]:
+    """(offsets (n + 1,), hashes (s,)) of all shingles in the order of the text, repeated ones repeated."""
+    return rolled(batch.words.first, batch.words.hash, words)
+
+
+def shingle_sets(batch: TextBatch, words: int) -> tuple[Int64s, UInt64s]:
+    """(offsets (n + 1,), hashes (s,)): each document's distinct shingles, ascending. What verification compares."""
+    return _distinct(*shingles(batch, words))
+
+
+@njit(cache=True, nogil=True)
+def rolled(first, hashes, length):  # type: ignore[no-untyped-def]
+    """(offsets, values) of the runs of `length` words inside documents that begin at words `first`."""
+    n = len(first) - 1
+    offsets = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        words = first[i + 1] - first[i]
+        offsets[i + 1] = offsets[i] + (words - length + 1 if words >= length else min(words, 1))
+    values = np.empty(offsets[n], np.uint64)
+    for i in range(n):
+        begin, stop = first[i], first[i + 1]
+        if begin == stop:
+            continue
+        window = min(length, stop - begin)
+        state = np.uint64(0)
+        leaving = np.uint64(1)  # base^window: the weight of the word that drops out
+        for at in range(begin, begin + window):
+            state = state * _BASE + hashes[at]
+            leaving *= _BASE
+        out = offsets[i]
+        values[out] = mix(state + np.uint64(window))
+        for at in range(begin + window, stop):
+            state = state * _BASE + hashes[at] - hashes[at - window] * leaving
+            out += 1
+            values[out] = mix(state + np.uint64(window))
+    return offsets, values
+
+
+@njit(cache=True, nogil=True)
+def _distinct(offsets, values):  # type: ignore[no-untyped-def]
+    n = len(offsets) - 1
+    kept_offsets = np.zeros(n + 1, np.int64)
+    kept = np.empty(len(values), np.uint64)
+    size = 0
+    for i in range(n):
+        document = np.sort(values[offsets[i] : offsets[i + 1]])
+        for at in range(len(document)):
+            if at == 0 or document[at] != document[at - 1]:
+                kept[size] = document[at]
+                size += 1
+        kept_offsets[i + 1] = size
+    return kept_offsets, kept[:size].copy()

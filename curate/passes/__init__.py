@@ -1,0 +1,1 @@
+"""The passes of curation, in order: sift, judge, decide, scan, shard, enter. Each writes one file per unit."""

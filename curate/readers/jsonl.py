@@ -1,0 +1,68 @@
+"""JSON Lines: one object per line, the line number (from 0) is the position. Blank lines are no records.
+
+A line that is not an object is quarantined alone. orjson, which datatrove brings, reads; where it refuses, Python's
+own json decides and words the reason, so that what counts as broken does not depend on the faster one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import orjson
+
+from curate.decoding import line_stream, trouble
+from curate.readers._fields import field_of, record_of
+from curate.records import LARGEST_RECORD, Fields, Place, Record, quarantined
+
+
+class Jsonl:
+    def __call__(self, stream: BinaryIO, place: Place, fields: Fields) -> Iterator[Record]:
+        lines, encoding = line_stream(stream, fields.encoding)
+        yield from records_of(lines_of(lines), encoding, place, fields)
+
+
+def records_of(lines: Iterable[bytes], encoding: str, place: Place, fields: Fields) -> Iterator[Record]:
+    """The records of an iterable of lines; also the door for .json files that hold lines."""
+    for position, line in enumerate(lines):
+        if line.isspace():
+            continue
+        if len(line) > LARGEST_RECORD:
+            yield quarantined(place, position, "too_large", line[:100].decode("utf-8", "replace"), len(line))
+            continue
+        yield _record(line, encoding, place, position, fields)
+
+
+def lines_of(stream: BinaryIO) -> Iterator[bytes]:
+    """Lines of at most LARGEST_RECORD + 1 bytes; the rest of a longer one, quarantined all the same, is skipped."""
+    while line := stream.readline(LARGEST_RECORD + 1):
+        yield line
+        if len(line) > LARGEST_RECORD and not line.endswith(b"\n"):
+            while (rest := stream.readline(1 << 20)) and not rest.endswith(b"\n"):
+                pass
+
+
+def _record(line: bytes, encoding: str, place: Place, position: int, fields: Fields) -> Record:
+    try:
+        text = line.decode(encoding)
+    except UnicodeDecodeError as error:
+        return quarantined(place, position, "wrong_encoding", trouble(error), len(line))
+    try:
+        value = parse(text, fields)
+    except (ValueError, RecursionError) as error:
+        return quarantined(place, position, "broken_json", f"{error}: {text.strip()}", len(line))
+    if not isinstance(value, dict):
+        return quarantined(place, position, "not_an_object", text.strip(), len(line))
+    return record_of(value, place, position, fields, len(line))
+
+
+def parse(text: str, fields: Fields) -> Any:
+    """The value of a JSON text. Raises ValueError or RecursionError."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
+    if fields.id and isinstance(value, dict) and isinstance(field_of(value, fields.id), float):
+        return json.loads(text)  # orjson rounds integers past 64 bits to floats: ids would fall together
+    return value

@@ -1,0 +1,153 @@
+"""What a recipe may say about curation. Each field: meaning, unit, where the default comes from.
+
+These models are the single place of their defaults; `pipelines/recipe.py` composes them into a recipe, `postgrad
+schema` prints them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_serializer, model_validator
+
+Role = Literal["domain", "general", "control", "benchmark"]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Settings(BaseModel):
+    """Frozen, and strict about names: an unknown field is a fault, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Settings):
+    name: Name
+    """Names the source in ids, ledger and report. `domain` is the name of the corpus all domain sources form."""
+    path: str | list[str]
+    """Files, folders or globs (`raw/**/*.xml`), relative to where the command runs; also fsspec URLs. A folder means
+    every file below."""
+    role: Role = "domain"
+    """domain | general (replay, forgetting) | control (measured, never trained on) | benchmark (decontaminate
+    against)."""
+    format: str | None = None
+    """Overrides what the file names say: a reader by name (curate/readers), such as lines for one document a line."""
+    text: str | list[str] = "text"
+    """Field (or fields, joined by a blank line; dots go into nested objects) that hold the text, for records with
+    fields."""
+    id: str | None = None
+    """Field that holds the record's own id; without it ids come from path and position."""
+    encoding: str = "utf-8"
+    """Declared encoding of text files. A file that is not valid in it is quarantined."""
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Source:
+        if self.name == "domain":
+            raise ValueError("the name 'domain' is taken by the corpus that all domain sources form")
+        return self
+
+
+class Language(Settings):
+    keep: list[str] = ["en"]
+    """ISO 639-1 codes as lid.176 names them; documents in any other language are removed."""
+    at_least: float = Field(0.65, ge=0, le=1)
+    """Least score of that language: 0.65 is datatrove's, FineWeb's and DCLM's bound. Larger removes more mixed text."""
+    decide: bool = True
+    """False: language is measured and recorded, nothing is removed for it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_all(cls, given: object) -> object:
+        # `language: {keep: all}` is the recipe's way to say: measure without deciding
+        if isinstance(given, dict) and given.get("keep") == "all":
+            return {**given, "keep": [], "decide": False}
+        return given
+
+
+class Bound(Settings):
+    """What is given replaces that end of the preset's bound; `null` takes that end away; `{}` switches the rule off."""
+
+    at_least: float | None = None
+    """Values below are removed. null: no lower bound."""
+    at_most: float | None = None
+    """Values above are removed. null: no upper bound."""
+
+    @model_serializer
+    def _as_given(self) -> dict[str, float | None]:
+        # a bound that was left out is not the same as null, so it must not become null when the recipe is written down
+        return {name: getattr(self, name) for name in ("at_least", "at_most") if name in self.model_fields_set}
+
+
+class Quality(Settings):
+    preset: str = "gopher"
+    """A family of rules by name (curate/presets), or `none`: every measure is taken and nothing is removed for it."""
+    rules: dict[str, Bound] = {}
+    """Bounds in place of the preset's, by the measure's name: {words: {at_least: 30}} leaves the upper one alone."""
+
+
+class Duplicates(Settings):
+    shingle_words: int = Field(5, ge=1, le=64)
+    """Words per shingle. 5 as in datatrove, FineWeb and Lee et al. 2021; larger finds only longer verbatim runs."""
+    bands: int = Field(14, ge=1, le=512)
+    """LSH bands. More bands find more, and more that is not. 14 x 8 is FineWeb's setting: P(candidate) = 0.92 at J =
+    0.8."""
+    rows: int = Field(8, ge=1, le=64)
+    """Signature values per band. More rows find less."""
+    verify_at_least: float = Field(0.8, ge=0, le=1)
+    """Least exact Jaccard of the two shingle sets for a candidate pair to count as near-duplicates."""
+    keep: Literal["longest", "lowest_id"] = "longest"
+    """Which copy stays; ties break on the lowest id."""
+
+
+class Contamination(Settings):
+    ngram_words: int = Field(13, ge=4, le=64)
+    """Words of an n-gram that must not stand in both training and held-out text: 13 as in GPT-3 and lm-eval."""
+    common_in: int = Field(10, ge=1)
+    """An n-gram that stands in more than so many training documents is a common phrase, not a leak (GPT-3, Brown et al.
+    2020, appendix C). Smaller removes fewer documents."""
+
+
+class Split(Settings):
+    validation: float = Field(0.02, ge=0, lt=1)
+    """Share of clusters, not of documents: a cluster of near-duplicates stands on one side, whole."""
+    test: float = Field(0.02, ge=0, lt=1)
+    """As above. Control sources are test text throughout: nothing is ever trained on them."""
+    by: Literal["cluster"] = "cluster"
+
+    @model_validator(mode="after")
+    def _something_left(self) -> Split:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation {self.validation} and test {self.test} leave nothing to train on")
+        return self
+
+
+class Curate(Settings):
+    clean: list[str] = ["encoding", "line_endings", "invisible"]
+    """Cleaners in order (curate/cleaners)."""
+    measures: list[str] = ["gopher_quality", "gopher_repetition"]
+    """Families of measures to take of every document (curate/measures)."""
+    language: Language = Language()
+    quality: Quality = Quality()
+    duplicates: Duplicates = Duplicates()
+    contamination: Contamination = Contamination()
+    split: Split = Split()
+    removed: Literal["all", "sample", "none"] = "all"
+    """How much of the removed text is kept for inspection: everything, one document in twenty, nothing."""
+
+
+class TrainTokenizer(Settings):
+    vocabulary: int = Field(4096, ge=300)
+    """Size of a byte-level BPE vocabulary trained on the corpus' training split."""
+
+
+class Shards(Settings):
+    tokenizer: str | TrainTokenizer | None = None
+    """Folder, tokenizer.json or hub name; or {vocabulary: N} to train one. None: the base model's own."""
+    shard_mb: float = Field(500, gt=0)
+    """Size a shard file aims at, in 10^6 bytes of Arrow: `datasets` writes 500 MB shards."""
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _not_empty(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("is empty: give a folder, a tokenizer.json or a hub name")
+        return value

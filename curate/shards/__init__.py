@@ -1,0 +1,1 @@
+"""What both halves share: the shard format, the seal that makes a folder whole, and the fault a user meets."""

@@ -1,0 +1,1 @@
+"""The only place that knows both halves: recipe, stages, command line, reports."""

@@ -1,0 +1,161 @@
+"""The command line. stdout carries data and paths, everything else goes to stderr; heavy imports live in the commands.
+
+Exit codes: 0 done; 2 the recipe or the input is at fault (a message with a hint, no traceback); 1 our own fault;
+130 interrupted, saved, to be gone on with.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipelines.recipe import Recipe
+
+app = typer.Typer(
+    name="postgrad",
+    help="Raw domain text to a curated corpus, a post-pretrained model and a held-out result.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field: --set train.epochs=2.")
+]
+Runs = Annotated[Path, typer.Option(help="Folder that run folders stand in.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Make again what was made from another recipe or code.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/demo.")]
+
+
+@app.command()
+def run(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs"), fresh: Fresh = False) -> None:
+    """Do all of it: curate, train, evaluate, report. What is fresh is used again."""
+    from pipelines.run import headline
+    from pipelines.run import run as run_all
+
+    folder = run_all(_load(recipe, sets), runs=runs, fresh=fresh)
+    print(headline(folder))
+    print(folder.report)
+
+
+@app.command()
+def curate(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs"), fresh: Fresh = False) -> None:
+    """Raw documents to a curated corpus and its shards."""
+    from pipelines.curation import curate as curate_stage
+    from pipelines.run import begin
+
+    loaded = _load(recipe, sets)
+    folder = begin(loaded, runs)
+    curate_stage(loaded, folder, fresh=fresh)
+    print(folder.curated)
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+    fresh: Fresh = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest whole checkpoint.")] = False,
+) -> None:
+    """Post-pretrain on the shards of the run."""
+    from pipelines.run import begin
+    from pipelines.training import train as train_stage
+
+    loaded = _load(recipe, sets)
+    folder = begin(loaded, runs)
+    train_stage(loaded, folder, fresh=fresh, resume=resume)
+    print(folder.model)
+
+
+@app.command()
+def evaluate(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs"), fresh: Fresh = False) -> None:
+    """Measure base and adapted model on held-out text."""
+    from pipelines.evaluation import evaluate as evaluate_stage
+    from pipelines.run import begin
+
+    loaded = _load(recipe, sets)
+    folder = begin(loaded, runs)
+    evaluate_stage(loaded, folder, fresh=fresh)
+    print(folder.evaluation)
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write the run's report page from what is there."""
+    from pipelines.folder import RunFolder
+    from pipelines.report.page import write_page
+
+    print(write_page(RunFolder.existing(run).path))
+
+
+@app.command()
+def explain(run: RunArgument, id: Annotated[str, typer.Argument(metavar="ID", help="A document's ledger id.")]) -> None:
+    """Tell one document's story: where it came from, what was measured, why it stayed or left, where it is."""
+    from pipelines.explain import explain as tell
+    from pipelines.folder import RunFolder
+
+    print(tell(RunFolder.existing(run).path, id))
+
+
+@app.command()
+def plan(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs")) -> None:
+    """Say before any work what a recipe will cost and what looks unwise."""
+    from pipelines.plan import plan as tell
+
+    print(tell(_load(recipe, sets), runs))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    import json
+
+    from pipelines.recipe import Recipe
+
+    print(json.dumps(Recipe.model_json_schema(), indent=1))
+
+
+@app.command()
+def recipes() -> None:
+    """List the shipped recipes and what each is for."""
+    from pipelines.recipe import shipped
+
+    for name, path in shipped().items():
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+        print(f"{name:<16} {first.lstrip('# ')}")
+        print(f"{'':<16} {path}")
+
+
+def _load(recipe: str, sets: list[str] | None) -> Recipe:
+    from pipelines.recipe import load
+
+    return load(recipe, sets or ())
+
+
+def main() -> None:
+    """The entry point: faults become a message and exit code 2, interruptions 130."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _stop("interrupted; what was finished stays: run the same command again", 130)
+    except Exception as error:
+        from curate.shards.fault import Fault
+
+        if isinstance(error, Fault):
+            _stop(f"error: {error}", 2)
+        if type(error).__name__ == "Interrupted":  # pretrain.train's, not imported here: it would bring torch
+            resume = " with --resume" if "train" in sys.argv[1:2] else ""  # `run` goes on by itself
+            _stop(f"{error}\n\nhint: run the same command again{resume}", 130)
+        raise
+
+
+def _stop(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,225 @@
+"""What is wrong with a recipe, in words: every fault at once, with its field, its value and the nearest valid name.
+
+Three kinds. What pydantic finds field by field (`in_words`); names that nothing stands behind, such as a cleaner nobody
+wrote (`unknown_names`); fields that are fine each and wrong together (`contradictions`). The last two look at the
+recipe as it was written, so that they are told beside a misspelled field and not one run later.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from curate.plugins import nearest_hint, plugin
+from curate.settings import Bound, Curate, Role
+from curate.shards.fault import Fault
+
+# -- fields that are fine each and wrong together
+
+
+def contradictions(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """`recipe` holds what was written; what has the wrong type is passed over, since that is a fault of its own."""
+    sources = [source for source in _list(recipe.get("sources")) if isinstance(source, Mapping)]
+    names = [str(source["name"]) for source in sources if "name" in source]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"sources: the name {name!r} stands twice; ids start with it, so it must be unique"
+    roles = [source.get("role", "domain") for source in sources]
+    knows_all = bool(roles) and all(role in typing.get_args(Role) for role in roles)
+    if knows_all and "domain" not in roles:
+        yield "sources: none has role: domain, so there is no corpus to build"
+    yield from _of_training(recipe, has_general="general" in roles or not knows_all)
+
+
+def _of_training(recipe: Mapping[str, Any], has_general: bool) -> Iterator[str]:
+    has_tokenizer = _at(recipe, "shards", "tokenizer") is not None
+    train = recipe.get("train")
+    if not isinstance(train, Mapping):
+        if not has_tokenizer:
+            yield "shards.tokenizer: needed without train.base: a folder, a hub name, or {vocabulary: 4096}"
+        return
+    replay = train.get("replay")
+    if isinstance(replay, int | float) and replay > 0 and not has_general:
+        yield f"train.replay = {replay}: should be general text, and no source has role: general"
+    base = train.get("base")
+    if isinstance(base, Mapping):
+        if not has_tokenizer:
+            yield "shards.tokenizer: needed to train from scratch: a folder, a hub name, or {vocabulary: 4096}"
+        yield from _of_scratch(base.get("scratch"))
+
+
+def _of_scratch(fields: object) -> Iterator[str]:
+    """What can be told of a model's fields without transformers, which takes seconds to import."""
+    if isinstance(fields, Mapping):
+        for name, usual in (("hidden_size", 256), ("num_hidden_layers", 6)):
+            if not isinstance(fields.get(name), int) or fields[name] < 1:
+                yield f"train.base.scratch.{name}: a model from random weights needs it, for example {name}: {usual}"
+        for name in sorted({"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"} & set(fields)):
+            yield f"train.base.scratch.{name} = {_value(fields[name])}: comes from the tokenizer; remove it"
+
+
+# -- names that nothing stands behind
+
+
+def unknown_names(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """Cleaners, families of measures, presets and measures in rules that there are not."""
+    for place, name in enumerate(_list(_at(recipe, "curate", "clean", default=Curate().clean))):
+        yield from _fault(f"curate.clean.{place}", name, lambda name: plugin("curate.cleaners", name))
+    families = _list(_at(recipe, "curate", "measures", default=Curate().measures))
+    if not all(isinstance(name, str) for name in families):
+        return  # told already, field by field
+    wrong = list(_of_measures(families))
+    yield from wrong
+    if not wrong:  # a family that is not known may have any measure
+        yield from _of_rules(recipe, families)
+
+
+def _of_measures(families: list[Any]) -> Iterator[str]:
+    from curate.measured import measures_of
+
+    wrong = [
+        fault
+        for place, name in enumerate(families)
+        for fault in _fault(f"curate.measures.{place}", name, lambda name: measures_of([name]))
+    ]
+    yield from wrong or _fault("curate.measures", families, measures_of)  # two families may share a measure
+
+
+def _of_rules(recipe: Mapping[str, Any], families: list[str]) -> Iterator[str]:
+    from curate import rules as rulebook
+    from curate.measured import measures_of
+
+    name = _at(recipe, "curate", "quality", "preset", default=Curate().quality.preset)
+    wrong = list(_fault("curate.quality.preset", name, rulebook.preset))
+    yield from wrong
+    if wrong or not isinstance(name, str):
+        return
+    preset, measures = rulebook.preset(name), list(measures_of(families))
+    given = _at(recipe, "curate", "quality", "rules", default={})
+    bounds = {str(key): bound for key, bound in given.items()} if isinstance(given, Mapping) else {}
+    for measure, bound in bounds.items():
+        try:
+            valid = Bound.model_validate(bound)
+        except ValidationError:
+            continue  # told already, field by field
+        try:
+            rulebook.with_bounds(preset, {measure: valid}, measures)
+        except Fault as fault:
+            yield _line(f"curate.quality.rules.{measure}", bound, fault)
+    judged = {rule.measure for rule in preset if rule.measure not in bounds}
+    if missing := sorted(judged - set(measures)):
+        some = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        yield f"curate.quality.preset = {name!r}: judges {some}, which no family in curate.measures takes"
+
+
+def _fault(field: str, value: object, check: typing.Callable[[Any], object]) -> Iterator[str]:
+    """What `check` has against the value; nothing where the value is not even a name."""
+    if isinstance(value, str | list | Mapping):
+        try:
+            check(value)
+        except Fault as fault:
+            yield _line(field, value, fault)
+
+
+def _line(field: str, value: object, fault: Fault) -> str:
+    return f"{field} = {_value(value)}: {fault.what}" + (f"; {fault.hint}" if fault.hint else "")
+
+
+def _list(value: object) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _at(data: object, *path: str, default: object = None) -> Any:
+    """The value at a place of nested mappings, the default where there is none."""
+    for name in path:
+        if not isinstance(data, Mapping) or name not in data:
+            return default
+        data = data[name]
+    return data
+
+
+# -- what pydantic finds
+
+
+def in_words(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """`curate.split.tset = 0.1: no such field; did you mean 'test'?`, one line per place; faults of no place aside."""
+    by_place: dict[tuple[object, ...], list[Any]] = {}
+    for one in error.errors(include_url=False):
+        place = tuple(part for part in one["loc"] if not _names_a_type(part))
+        if place:
+            by_place.setdefault(place, []).append(one)
+    # a union complains once for every branch: the branch that got further down says what is really wrong
+    deepest = [p for p in by_place if not any(len(other) > len(p) and other[: len(p)] == p for other in by_place)]
+    return [_explain(place, by_place[place], model) for place in deepest]
+
+
+def _explain(place: tuple[object, ...], errors: Sequence[Any], model: type[BaseModel]) -> str:
+    field, value = ".".join(map(str, place)), errors[0]["input"]
+    if errors[0]["type"] == "missing":
+        return f"{field}: is missing"
+    if errors[0]["type"] == "extra_forbidden":
+        known = _fields_at(place[:-1], model)
+        return f"{field} = {_value(value)}: no such field; {nearest_hint(str(place[-1]), known) or _it_has(known)}"
+    wants = " or ".join(dict.fromkeys(map(_message, errors))).replace(" or should be ", " or ")
+    return f"{field} = {_value(value)}: {wants}{_quoting(value, errors)}"
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "literal_error":
+        choices = [choice.strip("' ") for choice in error["ctx"]["expected"].replace(" or ", ",").split(",")]
+        near = nearest_hint(str(error["input"]), choices)
+        return f"should be {' or '.join(choices)}" + (f"; {near}" if near else "")
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = message.partition(", unable to parse")[0].partition(" or instance of")[0].replace("dictionary", "mapping")
+    return str(message[:1].lower() + message[1:])
+
+
+def _quoting(value: object, errors: Sequence[Any]) -> str:
+    """YAML 1.1 reads no, yes, on and off as truth values: the language `no` arrives as False."""
+    wants_text = any(error["type"] == "string_type" for error in errors)
+    return (
+        f"; YAML reads no, yes, on and off as {value}: put it in quotes"
+        if wants_text and isinstance(value, bool)
+        else ""
+    )
+
+
+def _it_has(known: list[str]) -> str:
+    return f"it has {', '.join(known)}" if known else "nothing has fields here"
+
+
+def _names_a_type(part: object) -> bool:
+    """pydantic puts the branch of a union it tried into the location; a reader of the recipe has no use for it."""
+    return isinstance(part, str) and (
+        part in {"str", "int", "Base", "TrainTokenizer"} or "[" in part or part.startswith("constrained-")
+    )
+
+
+def _value(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _fields_at(place: Sequence[object], root: type[BaseModel]) -> list[str]:
+    """The field names valid at a place of the recipe."""
+    model: Any = root
+    is_key = False  # the next part is a key of a mapping or an index of a list, not a field
+    for part in place:
+        if is_key or model is None:
+            is_key = False
+            continue
+        field = model.model_fields.get(part)
+        is_key = field is not None and typing.get_origin(field.annotation) in (dict, list)
+        model = _model_in(field.annotation) if field else None
+    return sorted(model.model_fields) if model is not None else []
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model class inside an annotation such as `list[Source]` or `Train | None`."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    models = [_model_in(argument) for argument in typing.get_args(annotation)]
+    return next((model for model in models if model is not None), None)

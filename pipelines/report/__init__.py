@@ -1,0 +1,1 @@
+"""A run folder in, one page and the numbers behind it out."""

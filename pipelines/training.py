@@ -1,0 +1,183 @@
+"""The training stage: sealed shards and a base model to `training/model`, with everything that happened beside it.
+
+base (a folder, a hub name, or random weights) + shards/domain/train + replay ─▶ training/
+    model/               a Hugging Face checkpoint with its card
+    initial/             the random weights it began from, where it began from scratch
+    metrics.jsonl  tensorboard/  checkpoints/  token_ledger.json
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curate.shards.fault import Fault
+from curate.shards.seal import code_version, digest, is_fresh, refuse_other, seal, sealed_with, sha256, write_json
+from curate.tokenizing import Tokenizer
+from pipelines.cards import model_card
+from pipelines.corpora import corpora, require_same_curation, some_documents
+from pipelines.folder import RunFolder
+from pipelines.progress import say
+from pipelines.recipe import Recipe
+from pretrain.settings import Base, Train
+
+FREE = {"checkpoint_every", "keep_checkpoints", "validate_every"}  # of train: no weight depends on them
+VALIDATION_BYTES = 200_000  # of text: a look at the validation loss takes seconds, not minutes
+
+
+def train(recipe: Recipe, run: RunFolder, *, fresh: bool = False, resume: bool = False) -> None:
+    """Make `training/` unless it is there, made from just this.
+
+    Raises Fault where it was made from something else, unless `fresh`; or where checkpoints of an unfinished run lie
+    there, unless `resume`.
+    """
+    settings = recipe.train
+    if settings is None:
+        raise Fault("the recipe has no train section", where="train", hint="add  train: {base: path-or-hub-name}")
+    require_same_curation(recipe, run)
+    fingerprint = training_fingerprint(recipe, run)
+    if is_fresh(run.training, fingerprint):
+        say(f"trained      as before: {run.model}")
+        return
+    if fresh:
+        shutil.rmtree(run.training, ignore_errors=True)
+    other = "give the recipe another name, or add --fresh to train again"
+    refuse_other(run.training, fingerprint, other)
+    _begin(run, fingerprint, other)
+    _train(recipe, run, settings, resume)
+    seal(run.training, fingerprint)
+
+
+def _begin(run: RunFolder, fingerprint: dict[str, Any], hint: str) -> None:
+    """Note what an unsealed training/ is being made from, so that nothing else goes on from its checkpoints."""
+    begun = run.work / "training"
+    if any(run.training.glob("checkpoints/step-*")):
+        refuse_other(begun, fingerprint, hint)
+    begun.mkdir(parents=True, exist_ok=True)
+    seal(begun, fingerprint)
+
+
+def training_fingerprint(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
+    assert recipe.train is not None
+    return {
+        "seed": recipe.seed,
+        "shards": {folder.name: digest(sealed_with(folder)) for folder in corpora(run)},
+        "train": recipe.train.model_dump(mode="json", exclude=FREE),
+        "base": base_content(recipe.train),
+        "code": code_version("pretrain"),
+    }
+
+
+def base_content(settings: Train) -> dict[str, str]:
+    """What the base model is made of: its files, or its name on the hub. Random weights are named by the settings."""
+    if isinstance(settings.base, Base):
+        return {}
+    folder = Path(settings.base)
+    if not folder.is_dir():
+        return {"hub": settings.base}
+    return {path.name: sha256(path) for path in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")])}
+
+
+def _train(recipe: Recipe, run: RunFolder, settings: Train, resume: bool) -> None:
+    hush_libraries()
+    from pretrain.models import best_device, parameters
+    from pretrain.train import train as train_model
+
+    tokenizer = Tokenizer.load(str(run.tokenizer))
+    stream = open_stream(recipe, run, settings)
+    model = _model(recipe, run, settings, tokenizer).to(best_device())
+    warn_of_repetition(stream.repetitions())
+    say(
+        f"training     {parameters(model):,} parameters, {stream.rows:,} rows of {settings.sequence_length} tokens "
+        f"in {stream.steps:,} steps"
+    )
+    result = train_model(
+        settings,
+        model=model,
+        stream=stream,
+        out=run.training,
+        seed=recipe.seed,
+        card=model_card(recipe, run),
+        tokenizer_folder=run.tokenizer,
+        validation=_validation(recipe, run, settings, tokenizer),
+        resume=resume,
+    )
+    write_json(run.training / "token_ledger.json", stream.ledger() | {"repetitions": stream.repetitions()})
+    say(
+        f"trained      {result.tokens:,} tokens in {result.seconds:,.0f} s ({result.tokens_per_second:,.0f} tokens/s), "
+        f"loss {result.loss:.4f}"
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    run.log(
+        stage="train", tokens=result.tokens, seconds=round(result.seconds, 3), steps=result.steps, peak_bytes=peak
+    )
+
+
+def open_stream(recipe: Recipe, run: RunFolder, settings: Train) -> Any:
+    """Domain rows with replay of the general corpora, as the recipe mixes them."""
+    from pretrain.stream import Corpus, Stream, replay_corpora
+
+    general = {source.name for source in recipe.sources if source.role == "general"}
+    replay = {folder.name: folder / "train" for folder in corpora(run) if folder.name in general}
+    mixed = replay_corpora(replay, settings.replay) if settings.replay > 0 else []
+    return Stream.open(
+        [Corpus("domain", run.shards / "domain" / "train"), *mixed],
+        sequence_length=settings.sequence_length,
+        rows_per_step=max(1, round(settings.batch_tokens / settings.sequence_length)),
+        seed=recipe.seed,
+        epochs=settings.epochs,
+        tokens=settings.tokens,
+    )
+
+
+def hush_libraries() -> None:
+    """transformers draws a bar for every file it reads or writes; stderr has ours."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def warn_of_repetition(repetitions: dict[str, float]) -> None:
+    for name, times in repetitions.items():
+        if times > 4:  # repeated tokens are worth ever less beyond four epochs: Muennighoff et al. 2023
+            say(f"warning: {name} is gone through {times:.1f} times; beyond 4 the gain fades and memorisation grows")
+
+
+def _model(recipe: Recipe, run: RunFolder, settings: Train, tokenizer: Tokenizer) -> Any:
+    from pretrain.models import from_scratch, load_base, save_model
+
+    if isinstance(settings.base, str):
+        return load_base(settings.base, vocabulary=tokenizer.vocabulary, sequence_length=settings.sequence_length)
+    config = {"max_position_embeddings": settings.sequence_length} | settings.base.scratch
+    model = from_scratch(config, tokenizer.vocabulary, tokenizer.bos, tokenizer.eos, tokenizer.eos, recipe.seed)
+    # written at every start: what an earlier, other beginning left there would be taken for what came before
+    save_model(model, run.tokenizer, run.training / "initial", "Random weights, before any training.\n")
+    return model
+
+
+def _validation(recipe: Recipe, run: RunFolder, settings: Train, tokenizer: Tokenizer) -> Callable[[Any], float] | None:
+    """Nats per token on some of the domain's validation text; None where there is none."""
+    from curate.shards.corpus import ShardSplit
+    from pretrain.models import compute_dtype
+    from pretrain.scoring import Compute, Tokens, score
+
+    folder = run.shards / "domain" / "validation"
+    if not folder.exists():
+        return None
+    split = ShardSplit.open(folder)
+    documents = some_documents(split, VALIDATION_BYTES)
+    if len(documents) == 0:
+        return None
+    tokens = Tokens(prefix=tokenizer.eos if tokenizer.bos is None else tokenizer.bos, eos=tokenizer.eos)
+
+    def loss(model: Any) -> float:
+        compute = Compute(device=model.device.type, dtype=compute_dtype(settings.precision, model.device))
+        scores = score(model, split, documents, context_length=settings.sequence_length, tokens=tokens, compute=compute)
+        return float(np.sum(scores.nats) / max(1, np.sum(scores.tokens)))
+
+    return loss

@@ -1,0 +1,1 @@
+"""Packers, by name: each decides which pieces of which documents share a row, from the lengths alone."""
