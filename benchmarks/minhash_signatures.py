@@ -33,8 +33,8 @@ _WORD = re.compile(r"\w+")
 Contender = Callable[[list[str]], object]
 
 
-def main() -> None:
-    given = parser(__doc__, mb=4).parse_args()
+def main(line: list[str] | None = None) -> None:
+    given = parser(__doc__, mb=4).parse_args(line)
     documents = texts(given.data, given.mb)
     same_work = check(documents)
     batch = TextBatch.of(documents)

@@ -1,7 +1,7 @@
 """What a character is: class bits and folded form of every Unicode code point, as two lookup tables.
 
-Kernels read text as UTF-8 and ask these tables; nothing is ASCII-only. Classes follow Unicode general categories (UAX #44)
-of the running Python's `unicodedata`.
+Kernels read text as UTF-8 and ask these tables; nothing is ASCII-only. Classes follow Unicode general categories (UAX
+#44) of the running Python's `unicodedata`.
 """
 
 from __future__ import annotations

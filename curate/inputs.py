@@ -74,7 +74,7 @@ def format_of(name: str) -> tuple[str | None, str | None, str | None]:
 
 
 def list_files(source: Source, base: Path) -> list[InputFile]:
-    """Every file of a source, sorted by path below its root. Relative paths count from `base`, the recipe's folder."""
+    """Every file of a source, sorted by path below its root. Relative paths count from `base`."""
     _check_encoding(source)
     given = [source.path] if isinstance(source.path, str) else list(source.path)
     patterns = [_absolute(one, base) for one in given]
@@ -154,7 +154,9 @@ def _matches(pattern: str, source: Source, as_given: str) -> list[tuple[str, int
         every = _one_file(pattern, where, as_given)
     if not every:
         raise Fault(
-            f"no file matches {as_given!r}", where=where, hint=f"paths count from the recipe's folder: {pattern}"
+            f"no file matches {as_given!r}",
+            where=where,
+            hint=f"paths count from where the command runs; looked at {pattern}",
         )
     known = [one for one in every if source.format or any(format_of(one[0])[part] for part in (0, 2))]
     if not known:

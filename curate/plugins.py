@@ -8,8 +8,13 @@ the file's name in camel case: `curate/measures/gopher_quality.py` holds `Gopher
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
+import os
 import pkgutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from curate.shards.fault import Fault
@@ -25,6 +30,8 @@ def plugin(folder: str, name: str) -> Any:
     """The class `name` stands for. Raises Fault naming the nearest sibling where there is none."""
     if ":" in name:
         module_name, _, attribute = name.partition(":")
+        if os.getcwd() not in sys.path:  # an installed command does not look where it runs, as `python -m` does
+            sys.path.append(os.getcwd())
     else:
         if name not in siblings(folder):
             raise Fault(
@@ -34,10 +41,22 @@ def plugin(folder: str, name: str) -> Any:
         module_name, attribute = f"{folder}.{name}", camel_case(name)
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # somebody's own module may fail in any way while it is imported
         raise Fault(
-            f"cannot load {name!r}: {error}", where=folder, hint=f"check that python -c 'import {module_name}' works"
+            f"cannot load {name!r}: {type(error).__name__}: {error}",
+            where=folder,
+            hint=f"check that python -c 'import {module_name}' works",
         ) from error
+
+
+def own_code(names: Iterable[str]) -> dict[str, str]:
+    """A digest of the source of each `package.module:Name` among `names`: what is made with it is made from it."""
+    found = {}
+    for name in sorted({name for name in names if ":" in name}):
+        module = sys.modules.get(name.partition(":")[0])
+        path = getattr(module, "__file__", None)
+        found[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else "unknown"
+    return found
 
 
 def camel_case(short_name: str) -> str:

@@ -19,7 +19,8 @@ EPOCHS = 4  # beyond, repeated tokens are worth ever less: Muennighoff et al. 20
 STEPS = 1000  # fewer leave no room for warmup and decay
 TEST_DOCUMENTS = 100  # fewer, and the interval of the change is wide
 CLUSTERS = 5  # fewer, and there is no interval at all
-LR_FACTOR = 2  # times the usual peak
+LR_FACTOR = 2  # times the usual peak; random weights stand more
+LR_FACTOR_FROM_SCRATCH = 4
 UNREAD = 0.2  # share of records without text that is more than an accident
 
 
@@ -56,7 +57,7 @@ def remarks(plan: Planned) -> list[Remark]:
 def _loading(plan: Planned) -> Iterator[Remark]:
     for fault in (plan.tokenizer_fault, plan.model_fault):
         if fault is not None:
-            yield Remark(fault.what, f"the run will end at {fault.where or 'this'}", fault.hint)
+            yield Remark(f"{fault.what} ({fault.where})", "the run would end with this, after curation", fault.hint)
 
 
 def _unread(plan: Planned) -> Iterator[Remark]:
@@ -85,15 +86,15 @@ def _held_out(plan: Planned) -> Iterator[Remark]:
 
 
 def _controls(plan: Planned) -> Iterator[Remark]:
-    if plan.recipe.train is None:
-        return
+    if plan.recipe.train is None or isinstance(plan.recipe.train.base, Base):
+        return  # random weights have nothing to forget, and gain on any text
     if not plan.of_role("general"):
         yield Remark(
             "no source has role: general",
             "what the model forgets is not measured, and nothing can be replayed",
             "sources: [..., {name: general, path: general/*.jsonl, role: general}]",
         )
-    elif plan.recipe.train.replay == 0 and not isinstance(plan.recipe.train.base, Base):
+    elif plan.recipe.train.replay == 0:
         yield Remark(
             "general text is there and none of it is replayed",
             "5 % of replay took 71 to 78 % of the forgetting away (Ibrahim et al. 2024)",
@@ -142,7 +143,10 @@ def _steps(plan: Planned) -> Iterator[Remark]:
 
 
 def _rate(plan: Planned) -> Iterator[Remark]:
-    if (found := plan.forecast) is not None and found.peak_lr > LR_FACTOR * found.usual_lr:
+    if (found := plan.forecast) is None or plan.recipe.train is None:
+        return
+    is_scratch = isinstance(plan.recipe.train.base, Base)
+    if found.peak_lr > (LR_FACTOR_FROM_SCRATCH if is_scratch else LR_FACTOR) * found.usual_lr:
         yield Remark(
             f"the peak learning rate {found.peak_lr:g} is {found.peak_lr / found.usual_lr:.1f} times the usual "
             f"{found.usual_lr:g} for {found.shape.parameters / 1e6:,.1f}M parameters",

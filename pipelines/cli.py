@@ -51,7 +51,7 @@ def curate(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs"),
     from pipelines.run import begin
 
     loaded = _load(recipe, sets)
-    folder = begin(loaded, runs)
+    folder = begin(loaded, runs, fresh=fresh)
     curate_stage(loaded, folder, fresh=fresh)
     print(folder.curated)
 
@@ -69,7 +69,7 @@ def train(
     from pipelines.training import train as train_stage
 
     loaded = _load(recipe, sets)
-    folder = begin(loaded, runs)
+    folder = begin(loaded, runs, fresh=fresh)
     train_stage(loaded, folder, fresh=fresh, resume=resume)
     print(folder.model)
 
@@ -81,7 +81,7 @@ def evaluate(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs"
     from pipelines.run import begin
 
     loaded = _load(recipe, sets)
-    folder = begin(loaded, runs)
+    folder = begin(loaded, runs, fresh=fresh)
     evaluate_stage(loaded, folder, fresh=fresh)
     print(folder.evaluation)
 

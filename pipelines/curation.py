@@ -12,7 +12,7 @@ import json
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from curate.passes.place import place_rows
 from curate.passes.shard import Shard, ShardPlan, plan_shards
 from curate.passes.sift import Sift
 from curate.passes.sifted import Sifted
+from curate.plugins import own_code
 from curate.rules import Rule
 from curate.settings import Source
 from curate.shards.corpus import write_manifest
@@ -61,6 +62,7 @@ from pipelines.tokenizer import prepare_tokenizer, tokenizer_origin
 
 SPLITS = ("train", "validation", "test")
 DOMAIN = "domain"
+CHANGED = "give the recipe another name, or add --fresh to make it again"
 OVER_REMOVAL = 0.01  # of the training documents: AI2 backs off at a tenth of that, web text seldom reaches it
 
 
@@ -77,12 +79,24 @@ class Inputs:
     def units(self, *, benchmark: bool = False) -> list[Unit]:
         return plan_units((s, files) for s, files in self.files if (s.role == "benchmark") == benchmark)
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Content of every file, by source: a renamed, added or edited file is another input."""
-        return {
-            source.name: {**source.model_dump(mode="json", exclude={"name"}), "content": digest(_contents(files))}
-            for source, files in sorted(self.files, key=lambda pair: pair[0].name)
-        }
+    def contents(self) -> dict[str, str]:
+        """A digest of every file, by source: a renamed, added or edited file is another input."""
+        return {source.name: digest(_contents(files)) for source, files in self.files}
+
+
+def curation_fingerprint(recipe: Recipe, contents: Mapping[str, str]) -> dict[str, Any]:
+    """What `curated/` and `shards/` follow from: settings, content of the sources' files, tokenizer, code."""
+    return {
+        "seed": recipe.seed,
+        "sources": {
+            source.name: source.model_dump(mode="json", exclude={"name"}) | {"content": contents.get(source.name)}
+            for source in sorted(recipe.sources, key=lambda source: source.name)
+        },
+        "curate": recipe.curate.model_dump(mode="json"),
+        "shards": recipe.shards.model_dump(mode="json") | {"origin": tokenizer_origin(recipe)},
+        "own_code": own_code([*recipe.curate.clean, *recipe.curate.measures, recipe.curate.quality.preset]),
+        "code": code_version("curate"),
+    }
 
 
 def curate(recipe: Recipe, run: RunFolder, *, fresh: bool = False) -> None:
@@ -91,18 +105,12 @@ def curate(recipe: Recipe, run: RunFolder, *, fresh: bool = False) -> None:
     Raises Fault where the folders there were made from something else, unless `fresh`.
     """
     inputs = Inputs.find(recipe)
-    fingerprint = {
-        "seed": recipe.seed,
-        "sources": inputs.fingerprint(),
-        "curate": recipe.curate.model_dump(mode="json"),
-        "shards": recipe.shards.model_dump(mode="json") | {"origin": tokenizer_origin(recipe)},
-        "code": code_version("curate"),
-    }
+    fingerprint = curation_fingerprint(recipe, inputs.contents())
     if is_fresh(run.curated, fingerprint):
         say(f"curated      as before: {run.curated}")
         return
     if not fresh:
-        refuse_other(run.curated, fingerprint, "give the recipe another name, or add --fresh to make it again")
+        refuse_other(run.curated, fingerprint, CHANGED)
     with passes() as bars:
         _Curation(recipe, run, inputs, fingerprint, bars).run()
 
@@ -133,6 +141,7 @@ class _Curation:
             "clean": settings.clean,
             "measures": settings.measures,
             "sketch": [settings.duplicates.shingle_words, settings.duplicates.bands * settings.duplicates.rows, seed],
+            "own_code": self.fingerprint["own_code"],
             "code": self.fingerprint["code"],
         }
         folder = self._pass("sifted", plan, lambda at: Sift(at, units, settings, seed))

@@ -13,6 +13,7 @@ where a token sees half of its document on average. All of it is meant to be rig
 from __future__ import annotations
 
 import math
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,8 +120,8 @@ def forecast(settings: Train, shape: Shape, amounts: Amounts) -> Forecast:
         rows=domain_rows + replay_rows,
         rows_per_step=max(1, round(settings.batch_tokens / length)),
         sequence_length=length,
-        domain_passes=domain_rows * length / max(amounts.domain, 1),
-        replay_passes=replay_rows * length / max(amounts.general, 1),
+        domain_passes=domain_rows / _rows_of(amounts.domain, length),
+        replay_passes=replay_rows / _rows_of(amounts.general, length),
         device=device.type,
         dtype=str(dtype).removeprefix("torch."),
         matmul_flops=measured_flops(device, dtype, micro, shape.width, shape.inner),
@@ -143,9 +144,13 @@ def _rows(settings: Train, amounts: Amounts) -> tuple[int, int]:
     if settings.tokens is not None:
         counts = row_counts_of_total(math.ceil(settings.tokens / settings.sequence_length), shares)
     else:
-        one_pass = max(1, math.ceil(amounts.domain / settings.sequence_length))
+        one_pass = _rows_of(amounts.domain, settings.sequence_length)
         counts = row_counts(math.ceil((settings.epochs or 1) * one_pass), shares)
     return counts[0], sum(counts[1:])
+
+
+def _rows_of(tokens: float, length: int) -> int:
+    return max(1, math.ceil(tokens / length))
 
 
 # -- the model
@@ -181,14 +186,15 @@ def shape_of(settings: Train, vocabulary: int) -> Shape:
 def _unloaded(where: str) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    if ("/" in where or where.startswith(".")) and not Path(where).exists() and where.count("/") != 1:
+    if not Path(where).is_dir() and not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", where):
         raise Fault(f"there is no folder {where!r}", where="train.base", hint="check the path, or give a hub name")
     try:
         config = AutoConfig.from_pretrained(where, trust_remote_code=False)
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError, ImportError, KeyError) as error:
         first = str(error).strip().partition("\n")[0]
-        raise Fault(f"cannot read the model {where!r}: {first}", where="train.base") from None
+        hint = "give a folder with config.json and safetensors, or the name of a public hub model"
+        raise Fault(f"cannot read the model {where!r}: {first}", where="train.base", hint=hint) from None
 
 
 # -- the machine

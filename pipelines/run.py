@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from curate.ledger import FATES
+from curate.shards.seal import sealed_with
+from pipelines.corpora import require_same_curation
 from pipelines.curation import curate
 from pipelines.evaluation import evaluate
 from pipelines.folder import RunFolder
 from pipelines.recipe import Recipe
 from pipelines.report.page import write_page
-from pipelines.training import train
+from pipelines.training import refuse_changed, train
 
 RUNS = Path("runs")
 
 
 def run(recipe: Recipe, *, runs: Path = RUNS, fresh: bool = False) -> RunFolder:
     """Everything the recipe asks for; what is fresh is used again, what was interrupted goes on."""
-    folder = begin(recipe, runs)
+    folder = begin(recipe, runs, fresh=fresh)
     curate(recipe, folder, fresh=fresh)
     if recipe.train is not None:
         train(recipe, folder, fresh=fresh, resume=not fresh)
@@ -32,9 +34,20 @@ def run(recipe: Recipe, *, runs: Path = RUNS, fresh: bool = False) -> RunFolder:
     return folder
 
 
-def begin(recipe: Recipe, runs: Path = RUNS) -> RunFolder:
-    """The run folder with the resolved recipe in it."""
+def begin(recipe: Recipe, runs: Path = RUNS, *, fresh: bool = False) -> RunFolder:
+    """The run folder with the resolved recipe in it.
+
+    Raises Fault, and leaves the recipe there as it is, where the folder holds what another recipe made (unless
+    `fresh`), or where the base model is not there.
+    """
     folder = RunFolder.of(recipe, runs)
+    if recipe.train is not None and isinstance(recipe.train.base, str):
+        from pretrain.models import check_folder
+
+        check_folder(recipe.train.base)
+    if not fresh and sealed_with(folder.curated) is not None:
+        require_same_curation(recipe, folder)
+        refuse_changed(recipe, folder)
     folder.write_recipe(recipe)
     return folder
 

@@ -23,8 +23,9 @@ from curate.streams import open_file
 from curate.tokenizing import Tokenizer
 
 LOOK_BYTES = 4 << 20  # on disk, of a source
+LEAST_BYTES = 1 << 18  # of a file: a block of bzip2 is up to 900 kB of text
 LOOK_TEXT = 16 << 20  # of text in one file whose format can only be read whole
-LOOK_FILES = 16  # of a source
+LOOK_FILES = 64  # of a source
 WHOLE = {"text", "markdown", "html", "xml", "json"}  # formats where a cut anywhere spoils the whole file
 
 
@@ -74,7 +75,7 @@ def look(source: Source, files: Sequence[InputFile], tokenizer: Tokenizer | None
     chosen = _spread(files)
     read_bytes, texts, unread = 0, list[str](), Counter[str]()
     for file in chosen:
-        part, found = _beginning(file, source, max(1 << 18, LOOK_BYTES // len(chosen)))
+        part, found = _beginning(file, source, max(LEAST_BYTES, LOOK_BYTES // len(chosen)))
         read_bytes += part
         texts += [record.text for record in found if record.text is not None]
         unread.update(record.reason or "unread" for record in found if record.text is None)

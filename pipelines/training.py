@@ -27,6 +27,7 @@ from pipelines.recipe import Recipe
 from pretrain.settings import Base, Train
 
 FREE = {"checkpoint_every", "keep_checkpoints", "validate_every"}  # of train: no weight depends on them
+CHANGED = "give the recipe another name, or add --fresh to train again"
 VALIDATION_BYTES = 200_000  # of text: a look at the validation loss takes seconds, not minutes
 
 
@@ -46,20 +47,30 @@ def train(recipe: Recipe, run: RunFolder, *, fresh: bool = False, resume: bool =
         return
     if fresh:
         shutil.rmtree(run.training, ignore_errors=True)
-    other = "give the recipe another name, or add --fresh to train again"
-    refuse_other(run.training, fingerprint, other)
-    _begin(run, fingerprint, other)
+    refuse_other(run.training, fingerprint, CHANGED)
+    _begin(run, fingerprint)
     _train(recipe, run, settings, resume)
     seal(run.training, fingerprint)
 
 
-def _begin(run: RunFolder, fingerprint: dict[str, Any], hint: str) -> None:
-    """Note what an unsealed training/ is being made from, so that nothing else goes on from its checkpoints."""
-    begun = run.work / "training"
+def _begin(run: RunFolder, fingerprint: dict[str, Any]) -> None:
+    """Note what an unsealed training/ is being made from, so that nothing else goes on from its checkpoints.
+
+    Other code may: days of training are not thrown away for a mended line.
+    """
+    begun, made_from = run.work / "training", {**fingerprint, "code": None}
     if any(run.training.glob("checkpoints/step-*")):
-        refuse_other(begun, fingerprint, hint)
+        refuse_other(begun, made_from, CHANGED)
     begun.mkdir(parents=True, exist_ok=True)
-    seal(begun, fingerprint)
+    seal(begun, made_from)
+
+
+def refuse_changed(recipe: Recipe, run: RunFolder) -> None:
+    """Fault where the model in the run folder was trained with other settings or from another base."""
+    there = sealed_with(run.training)
+    if there is not None and recipe.train is not None:
+        asked = {"seed": recipe.seed, "train": _settings(recipe.train), "base": base_content(recipe.train)}
+        refuse_other(run.training, there | asked, CHANGED)
 
 
 def training_fingerprint(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
@@ -67,10 +78,14 @@ def training_fingerprint(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     return {
         "seed": recipe.seed,
         "shards": {folder.name: digest(sealed_with(folder)) for folder in corpora(run)},
-        "train": recipe.train.model_dump(mode="json", exclude=FREE),
+        "train": _settings(recipe.train),
         "base": base_content(recipe.train),
         "code": code_version("pretrain"),
     }
+
+
+def _settings(settings: Train) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude=FREE)
 
 
 def base_content(settings: Train) -> dict[str, str]:
@@ -113,9 +128,7 @@ def _train(recipe: Recipe, run: RunFolder, settings: Train, resume: bool) -> Non
         f"loss {result.loss:.4f}"
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    run.log(
-        stage="train", tokens=result.tokens, seconds=round(result.seconds, 3), steps=result.steps, peak_bytes=peak
-    )
+    run.log(stage="train", tokens=result.tokens, seconds=round(result.seconds, 3), steps=result.steps, peak_bytes=peak)
 
 
 def open_stream(recipe: Recipe, run: RunFolder, settings: Train) -> Any:

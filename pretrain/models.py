@@ -37,7 +37,7 @@ TOKENIZER_FILES = (
 
 def load_base(where: str, *, vocabulary: int | None = None, sequence_length: int | None = None) -> Any:
     """A causal LM with fp32 weights. `vocabulary`: ids the tokenizer gives; `sequence_length`: tokens of a row."""
-    _refuse_pickles(where)
+    check_folder(where)
     model = _from_pretrained(where)
     if vocabulary is not None:
         _check_vocabulary(model, vocabulary, where)
@@ -95,12 +95,17 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _refuse_pickles(where: str) -> None:
+def check_folder(where: str) -> None:
+    """Fault where a local folder is no Hugging Face model, or holds only pickled weights. Hub names pass."""
     folder = Path(where)
     if not folder.is_dir():
         return
     if not (folder / "config.json").is_file():
-        raise Fault(f"{where} holds no config.json: it is not a Hugging Face model folder", where="train.base")
+        raise Fault(
+            f"{where} holds no config.json: it is not a Hugging Face model folder",
+            where="train.base",
+            hint="give the folder that save_pretrained wrote, such as runs/<name>/training/model, or a hub name",
+        )
     if not any(folder.glob("*.safetensors")):
         found = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt"))
         raise Fault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def curated(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
 
 
 @pytest.fixture(scope="session")
-def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def one_thread() -> Iterator[None]:
+    """A model this small gains nothing from a second thread, and loses much where the cores are busy."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def trained(corpus: Path, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Through the Python door, from raw text to the page."""
     return run(small_recipe(corpus, train=TRAIN), runs=tmp_path_factory.mktemp("trained"))

@@ -10,8 +10,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from curate.shards.seal import checksums
 from pipelines import recipe as recipes
 from pipelines.folder import RunFolder
@@ -54,8 +52,8 @@ def postgrad(*arguments: str, at: Path, before: str = "") -> subprocess.Complete
 
 
 def python(script: str, *arguments: str, at: Path) -> subprocess.CompletedProcess[str]:
-    """A script in a process of its own, with the same number of threads as this one."""
+    """A script in a process of its own, with one thread, as `one_thread` has it here."""
     paths = os.pathsep.join(map(str, (ROOT, TESTS)))
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
     return subprocess.run(command, cwd=at, env=environment, capture_output=True, text=True, check=False)

@@ -21,7 +21,8 @@ WORDS = (
     "week month year older younger woman man child family history normal raised low high left right chest arm leg skin "
     "kidney liver lung brain sugar salt water food sleep walk rest exercise begin stop change improve worsen return "
     "follow measure test result scan image show find suggest confirm exclude consider discuss explain agree plan "
-    "review small large mild severe early late first second third often rarely always never slowly quickly well better worse"
+    "review small large mild severe early late first second third often rarely always never slowly quickly well "
+    "better worse"
 ).split()
 STOP = "the be to of and that have with a in on for was were is it this from by at as".split()
 
@@ -110,7 +111,7 @@ def small_recipe(folder: Path, name: str = "small", **changes: Any) -> Recipe:
 TRAIN: dict[str, Any] = {
     "base": {"scratch": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}},
     "sequence_length": 64,
-    "epochs": 1,
+    "epochs": 0.5,
     "batch_tokens": 4096,
     "micro_batch_tokens": 2048,
     "replay": 0.1,
