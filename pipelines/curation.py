@@ -18,14 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
-import xxhash
 
 from curate import rules as rulebook
 from curate.engine import Pass, Progress, cores, preload_workers, run_pass
-from curate.inputs import InputFile, list_files
 from curate.measured import measures_of
 from curate.passes.contaminate import decontaminate
 from curate.passes.decide import Corpus, require_held_out
@@ -37,11 +34,11 @@ from curate.passes.sift import Sift
 from curate.passes.sifted import Sifted
 from curate.plugins import own_code
 from curate.rules import Rule
-from curate.settings import Source
 from curate.shards.corpus import write_manifest
 from curate.shards.fault import Fault
 from curate.shards.format import write_split_info
 from curate.shards.seal import (
+    ENGINE,
     begin,
     code_version,
     digest,
@@ -53,8 +50,9 @@ from curate.shards.seal import (
     whole_folder,
     write_json,
 )
-from curate.units import Unit, plan_units
+from curate.units import Unit
 from pipelines.folder import RunFolder
+from pipelines.inputs import Inputs
 from pipelines.progress import Passes, passes, say
 from pipelines.recipe import Recipe
 from pipelines.report.numbers import curation_numbers
@@ -64,24 +62,6 @@ SPLITS = ("train", "validation", "test")
 DOMAIN = "domain"
 CHANGED = "give the recipe another name, or add --fresh to make it again"
 OVER_REMOVAL = 0.01  # of the training documents: AI2 backs off at a tenth of that, web text seldom reaches it
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What the recipe's sources point at."""
-
-    files: tuple[tuple[Source, list[InputFile]], ...]
-
-    @classmethod
-    def find(cls, recipe: Recipe) -> Inputs:
-        return cls(tuple((source, list_files(source, Path.cwd())) for source in recipe.sources))
-
-    def units(self, *, benchmark: bool = False) -> list[Unit]:
-        return plan_units((s, files) for s, files in self.files if (s.role == "benchmark") == benchmark)
-
-    def contents(self) -> dict[str, str]:
-        """A digest of every file, by source: a renamed, added or edited file is another input."""
-        return {source.name: digest(_contents(files)) for source, files in self.files}
 
 
 def curation_fingerprint(recipe: Recipe, contents: Mapping[str, str]) -> dict[str, Any]:
@@ -170,10 +150,10 @@ class _Curation:
             return folder
         with whole_folder(folder, plan) as at:
             corpus = Corpus.load(sifted, judged, units)
-            with self._timed("dedup", len(corpus.survivors)):
-                corpus.drop_duplicates(settings.duplicates, self.recipe.seed)
+            with self._timed("dedup", corpus.amount(corpus.survivors)):
+                corpus.drop_duplicates(settings.duplicates)
             corpus.assign_splits(settings.split, self.recipe.seed)
-            with self._timed("decontaminate", len(corpus.kept)):
+            with self._timed("decontaminate", corpus.amount(corpus.kept)):
                 benchmarks = self.inputs.units(benchmark=True)
                 found = decontaminate(corpus, benchmarks, settings, at, self._workers, self.bars)
             require_held_out(corpus, settings.split)
@@ -189,7 +169,11 @@ class _Curation:
             "tokenizer": digest(sealed_with(tokenizer)),
             "run": self.fingerprint,
         }
-        at = begin(self.run_folder.work / "made", plan, goes_on=True)
+        made = self.run_folder.work / "made"
+        at = begin(made, plan, goes_on=True)
+        if (at / ENGINE).exists() and not (at / "shards").exists():  # killed between the two renames below
+            shutil.rmtree(at)
+            at = begin(made, plan)
         shards = self._plan_shards(sifted, decided)
         self._run(Shard(at, shards, sifted, decided, tokenizer))
         self._seal_shards(at, shards, tokenizer)
@@ -250,11 +234,12 @@ class _Curation:
         self._tell(step.name, done, time.monotonic() - begun)
 
     @contextmanager
-    def _timed(self, name: str, documents: int) -> Iterator[None]:
+    def _timed(self, name: str, amount: tuple[int, int]) -> Iterator[None]:
+        """A step that runs in this process, over so many documents and bytes."""
         begun = time.monotonic()
         yield
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        self._tell(name, Progress(documents=documents, peak_bytes=peak), time.monotonic() - begun)
+        self._tell(name, Progress(*amount, peak_bytes=peak), time.monotonic() - begun)
 
     def _tell(self, name: str, done: Progress, seconds: float) -> None:
         self.bars.close(name, done, seconds)
@@ -291,19 +276,3 @@ def recipe_rules(recipe: Recipe) -> tuple[Rule, ...]:
             hint=f"known measures: {', '.join(known)}",
         )
     return rules
-
-
-def _contents(files: Sequence[InputFile]) -> list[list[Any]]:
-    """[path, bytes, content hash] of each file; of objects in a store, what the store says of them."""
-    return [[file.path, file.n_bytes, content_hash(file)] for file in files]
-
-
-def content_hash(file: InputFile) -> str:
-    if "://" in file.url:
-        store, path = fsspec.core.url_to_fs(file.url)
-        return str(store.ukey(path))
-    running = xxhash.xxh3_128()
-    with open(file.url, "rb") as stream:
-        while block := stream.read(1 << 22):
-            running.update(block)
-    return running.hexdigest()

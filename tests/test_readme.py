@@ -1,4 +1,4 @@
-"""The README is executed: its recipes are checked, its commands run, its Python runs, its map is held against the tree."""
+"""The README is executed: its recipes, its commands and its Python run, and its map is held against the tree."""
 
 from __future__ import annotations
 

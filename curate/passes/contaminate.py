@@ -106,7 +106,7 @@ def _resolve(corpus: Corpus, name: str, index: NgramIndex, hits: Hits, settings:
     for i, record in enumerate(leaks.document.tolist()):
         if record not in corpus.left:
             words = quote(record, int(leaks.word[i]), int(leaks.ngram[i]))
-            share = f"{leaks.n_hits[i]} n-grams, {leaks.share[i]:.0%} of the document"
+            share = f"{leaks.n_hits[i]} n-grams, {leaks.share[i]:.1%} of the document"
             evidence = f"{words!r} stands in {index.owner_of(int(leaks.ngram[i]))} ({share})"
             corpus.leave(record, "contamination", REASONS[name], evidence)
             removed += 1

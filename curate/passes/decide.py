@@ -9,7 +9,7 @@ break on the id. Only the scan of the training text is parallel; the rest is sma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.dedup.resolve import Resolution, resolve
+from curate.dedup.resolve import EXACT, resolve
 from curate.dedup.shingles import shingle_sets
 from curate.passes.sift import TableWriter, unit_file
 from curate.passes.sifted import Sifted
@@ -80,12 +80,16 @@ class Corpus:
         left = np.fromiter(self.left, np.int64, len(self.left))
         return np.setdiff1d(self.survivors, left)
 
+    def amount(self, records: Int64s) -> tuple[int, int]:
+        """(documents, bytes of text) of some records."""
+        return len(records), int(self.sifted.column("n_bytes").to_numpy()[records].sum())
+
     def source_of(self, records: Int64s) -> list[Source]:
         at = np.searchsorted(self.sifted.first_row, records, side="right") - 1
         return [self.units[unit].source for unit in at.tolist()]
 
-    def drop_duplicates(self, settings: Duplicates, seed: int) -> Resolution:
-        """Clusters among the survivors, and which copies leave. Signatures were made with the seed of the recipe."""
+    def drop_duplicates(self, settings: Duplicates) -> None:
+        """Clusters among the survivors, and which copies leave."""
         records = self.survivors
         sifted = self.sifted
         take = pa.array(records)
@@ -107,10 +111,9 @@ class Corpus:
             copy = int(found.duplicate_of[i])
             if copy >= 0:
                 self.match[record] = (texts[copy], float(found.similarity[i]))
-                kind = "exact_duplicate" if found.level[i] == 1 else "near_duplicate"
+                kind = "exact_duplicate" if found.level[i] == EXACT else "near_duplicate"
                 evidence = f"Jaccard {found.similarity[i]:.3f} with {texts[copy]}, which stays"
                 self.left[record] = ("dedup", kind, evidence)
-        return found
 
     def assign_splits(self, settings: Split, seed: int) -> None:
         """By whole cluster; control sources are test text throughout."""
@@ -222,9 +225,3 @@ def _as_array(values: Any, kind: pa.DataType) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     return values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)
-
-
-def text_batches(sifted: Sifted, records: Int64s) -> Iterator[tuple[Int64s, TextBatch]]:
-    """Records and their texts, one row group in memory at a time."""
-    for some, texts in sifted.batches(records):
-        yield some, TextBatch(texts)

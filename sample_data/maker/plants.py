@@ -77,10 +77,10 @@ EXACT = (
 NEAR = (
     ("notes", "notes", "edited", 5), ("notes", "notes", "reordered", 5), ("notes", "notes", "truncated", 5),
     ("notes", "notes", "wrapped", 5), ("notes", "leaflets", "truncated", 2), ("notes", "monographs", "wrapped", 2),
-    ("notes", "abstracts", "edited", 3), ("monographs", "notes", "reordered", 2), ("monographs", "notes", "truncated", 3),
-    ("guidelines", "notes", "truncated", 2), ("everyday", "everyday", "edited", 2),
-    ("everyday", "everyday", "truncated", 3), ("everyday", "everyday", "reordered", 2),
-    ("everyday", "everyday", "wrapped", 2),
+    ("notes", "abstracts", "edited", 3), ("monographs", "notes", "reordered", 2),
+    ("monographs", "notes", "truncated", 3), ("guidelines", "notes", "truncated", 2),
+    ("everyday", "everyday", "edited", 2), ("everyday", "everyday", "truncated", 3),
+    ("everyday", "everyday", "reordered", 2), ("everyday", "everyday", "wrapped", 2),
 )  # fmt: skip
 HEADED = ("guidelines", "stories", "articles")  # formats whose text opens with the title
 
