@@ -162,7 +162,7 @@ def _salvaged(stream: BinaryIO) -> Iterator[Member]:
         sized_later = bool(flags & 8)  # sizes stand behind the data: only deflate says itself where it ends
         if mark != b"PK\3\4" or flags & 1 or method not in (STORED, DEFLATED) or (sized_later and method == STORED):
             return
-        name = stream.read(name_bytes).decode("utf-8" if flags & 0x800 else "cp437")
+        name = stream.read(name_bytes).decode("utf-8" if flags & 0x800 else "cp437", "replace")
         stream.read(extra_bytes)
         content = _Salvaged(stream, method, None if sized_later else packed)
         if not name.endswith("/") and not is_hidden(name):

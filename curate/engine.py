@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
+import signal
 import struct
 import sys
 import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,10 @@ from typing import Any
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
+from curate.shards.fault import Fault
 from curate.shards.seal import ENGINE
 
+WORKING = "working"
 _TALLY = struct.Struct("<QQQ")  # documents, bytes, peak resident bytes of the process
 
 
@@ -51,7 +55,7 @@ class Pass(PipelineStep):
         """Do unit `rank`: read, work, write its files atomically, tell the tally."""
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
-        with Tally.at(self.engine, rank) as tally:
+        with _at_work(self.engine, rank), Tally.at(self.engine, rank) as tally:
             self.unit(rank, tally)
         self.stat_update("documents", value=tally.documents)
         self.stat_update("bytes", value=tally.n_bytes)
@@ -86,6 +90,18 @@ class Tally:
         self.path.write_bytes(_TALLY.pack(self.documents, self.n_bytes, peak))
 
 
+@contextmanager
+def _at_work(engine: Path, rank: int) -> Iterator[None]:
+    """Note which process does a task, so that one that is killed is missed: the pool would wait for it for ever."""
+    note = engine / WORKING / f"{rank:05d}"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        note.unlink()
+
+
 class _QuietExecutor(LocalPipelineExecutor):
     """datatrove's local executor without its running commentary: our progress bar and faults say it instead."""
 
@@ -105,7 +121,10 @@ def _hush() -> None:
 
 
 def cores(workers: str | int) -> int:
-    return len(os.sched_getaffinity(0)) if workers == "auto" else int(workers)
+    if workers != "auto":
+        return int(workers)
+    ours = getattr(os, "sched_getaffinity", None)  # macOS has none
+    return len(ours(0)) if ours else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +144,11 @@ Report = Callable[[str, Progress, int], None]
 def run_pass(step: Pass, workers: int, report: Report) -> Progress:
     """Run all units of a pass, those that an interrupted run finished aside.
 
-    Raises what a unit raised: a Fault of the user's, or our own bug.
+    Raises what a unit raised: a Fault of the user's, or our own bug; and Fault where a worker was killed.
     """
     if step.tasks == 0:
         return Progress()
+    shutil.rmtree(step.engine / WORKING, ignore_errors=True)  # of a run that was killed
     executor = _QuietExecutor(
         pipeline=[step],
         tasks=step.tasks,
@@ -136,8 +156,17 @@ def run_pass(step: Pass, workers: int, report: Report) -> Progress:
         logging_dir=str(step.engine),
         start_method="forkserver",
     )
-    with _watched(step, report):
-        executor.run()
+    with _watched(step, report) as lost:
+        try:
+            executor.run()
+        except KeyboardInterrupt:
+            if lost:
+                raise Fault(
+                    f"the process that worked on task {lost[0]} of pass {step.name!r} was killed, most likely by the "
+                    "system for want of memory",
+                    hint="the same command goes on from here; give it fewer processes with  --set engine.workers=1",
+                ) from None
+            raise
     return how_far(step.engine)
 
 
@@ -154,21 +183,46 @@ def how_far(engine: Path) -> Progress:
 
 
 @contextmanager
-def _watched(step: Pass, report: Report) -> Iterator[None]:
-    over = threading.Event()
+def _watched(step: Pass, report: Report) -> Iterator[list[int]]:
+    """Report while the block runs, and interrupt it when a worker dies: the list then holds the tasks that are lost."""
+    over, lost = threading.Event(), list[int]()
 
     def watch() -> None:
         while not over.wait(0.25):
             report(step.name, how_far(step.engine), step.tasks)
+            if not lost and (gone := _lost(step.engine)):
+                lost.extend(gone)
+                # a real signal: only that wakes a main thread that waits for results
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield
+        yield lost
     finally:
         over.set()
         watcher.join()
         report(step.name, how_far(step.engine), step.tasks)
+
+
+def _lost(engine: Path) -> list[int]:
+    """Tasks whose process is gone although it has not finished them."""
+    gone = []
+    for note in (engine / WORKING).glob("*"):
+        with suppress(FileNotFoundError, ValueError):  # taken away, or not yet written
+            if not _is_alive(int(note.read_text())) and note.exists():
+                gone.append(int(note.name))
+    return sorted(gone)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def preload_workers() -> None:

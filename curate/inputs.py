@@ -20,13 +20,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
 from curate.archives import Member, is_hidden, members
 from curate.plugins import plugin
-from curate.records import Damaged, Fields, Place, Record, batches, quarantined
+from curate.records import Damaged, Fields, Place, Record, batches, quarantined, storable
 from curate.settings import Source
 from curate.shards.fault import Fault
 from curate.streams import COMPRESSIONS, decompressed, open_file
@@ -103,7 +103,7 @@ def _check_encoding(source: Source) -> None:
         b"a".decode(source.encoding)
     except UnicodeDecodeError:
         pass  # UTF-16 needs a second byte
-    except LookupError as error:
+    except (LookupError, UnicodeError) as error:
         raise Fault(
             f"no such text encoding: {source.encoding!r}",
             where=f"sources.{source.name}.encoding",
@@ -113,6 +113,7 @@ def _check_encoding(source: Source) -> None:
 
 def _input_file(source: Source, url: str, path: str, n_bytes: int) -> InputFile:
     format, compression, archive = format_of(path)
+    path = storable(path)  # a name may hold bytes that are no text
     return InputFile(source.name, url, path, n_bytes, source.format or format, compression, archive)
 
 
@@ -135,10 +136,20 @@ def _common_root(patterns: list[str]) -> str:
 def _is_folder(path: str) -> bool:
     if "://" not in path:
         return os.path.isdir(path)
+    store, inner = _store(path)
+    return bool(store.isdir(inner))
+
+
+def _store(url: str) -> tuple[Any, str]:
+    """The file system of a path or URL, and the path within it."""
     import fsspec
 
-    store, inner = fsspec.core.url_to_fs(path)
-    return bool(store.isdir(inner))
+    try:
+        store, inner = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:  # a store whose library is not installed, or none that fsspec knows
+        hint = "install what the store needs (pip install s3fs, gcsfs, adlfs ...), or check the spelling"
+        raise Fault(f"cannot open the store: {error}", where=url, hint=hint) from error
+    return store, inner
 
 
 def _matches(pattern: str, source: Source, as_given: str) -> list[tuple[str, int]]:
@@ -170,9 +181,7 @@ def _matches(pattern: str, source: Source, as_given: str) -> list[tuple[str, int
 
 
 def _one_file(path: str, where: str, as_given: str) -> list[tuple[str, int]]:
-    import fsspec
-
-    store, inner = fsspec.core.url_to_fs(path)
+    store, inner = _store(path)
     if not store.exists(inner):
         raise Fault(f"there is no file or folder {as_given!r}", where=where, hint=f"looked at {path}")
     return [(path, int(store.size(inner) or 0))]
@@ -207,9 +216,7 @@ def _walk_disk(folder: str, shows_hidden: bool, depth: int | None, above: frozen
 
 
 def _walk_store(root: str, shows_hidden: bool, depth: int | None) -> Iterator[tuple[str, int]]:
-    import fsspec
-
-    store, inner = fsspec.core.url_to_fs(root)
+    store, inner = _store(root)
     for name, details in sorted(store.find(inner, maxdepth=depth, detail=True).items()):
         below = name[len(inner) :].lstrip("/")
         if shows_hidden or not is_hidden(below):
@@ -257,7 +264,7 @@ def _archived(stream: BinaryIO, file: InputFile, source: Source, fields: Fields)
     last: Record | None = None
     try:
         for member in members(stream, file.archive):
-            for last in _member_records(member, f"{file.path}!{member.name}", source, fields):
+            for last in _member_records(member, f"{file.path}!{storable(member.name)}", source, fields):
                 yield last
     except Damaged as damage:
         if last and last.reason == damage.reason:  # the member that the archive broke off in says it already

@@ -78,6 +78,13 @@ def _predictions(lines: list[str]) -> list[tuple[str, float]]:
 
 
 @cache
+def known_languages() -> tuple[str, ...]:
+    """The codes that the model may tell: what a recipe can keep."""
+    labels, _ = _model().getLabels("strict")
+    return tuple(sorted(label.removeprefix(LABEL) for label in labels))
+
+
+@cache
 def _model() -> Any:
     """The binding's model, once per process (it does not pickle)."""
     # the binding itself: fasttext.load_model prints a warning, and the distributions' wrappers differ

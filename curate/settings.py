@@ -39,6 +39,13 @@ class Source(Settings):
     encoding: str = "utf-8"
     """Declared encoding of text files. A file that is not valid in it is quarantined."""
 
+    @field_validator("path", "text")
+    @classmethod
+    def _not_empty(cls, value: str | list[str]) -> str | list[str]:
+        if not value or (isinstance(value, list) and "" in value):
+            raise ValueError("is empty, or one of its entries is")
+        return value
+
     @model_validator(mode="after")
     def _names_are_free(self) -> Source:
         if self.name == "domain":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 
 from curate.shards.corpus import read_manifest
+from pipelines.corpora import replay_folders
 from pipelines.folder import RunFolder
 from pipelines.recipe import Recipe
 from pretrain.settings import Base
@@ -13,7 +14,8 @@ from pretrain.settings import Base
 def model_card(recipe: Recipe, run: RunFolder) -> str:
     """README.md of the model folder."""
     assert recipe.train is not None
-    scratch, replay = isinstance(recipe.train.base, Base), recipe.train.replay
+    scratch = isinstance(recipe.train.base, Base)
+    replay = recipe.train.replay if replay_folders(recipe, run) else 0.0
     begun = "Trained from random weights" if scratch else f"Continued from {recipe.train.base}"
     front = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["postgrad"]}
     manifest = read_manifest(run.shards / "domain")["splits"]["train"]
@@ -21,7 +23,7 @@ def model_card(recipe: Recipe, run: RunFolder) -> str:
         f"# {recipe.name}",
         "",
         f"{begun} on {manifest['documents']:,} documents ({manifest['tokens']:,} tokens) of curated",
-        f"domain text, with {replay:.0%} of the tokens replayed from general text." if replay else "domain text.",
+        f"domain text, with {100 * replay:g}% of the tokens replayed from general text." if replay else "domain text.",
         "",
         "| source | documents | tokens |",
         "|---|---|---|",

@@ -101,7 +101,9 @@ def explain(run: RunArgument, id: Annotated[str, typer.Argument(metavar="ID", he
     from pipelines.explain import explain as tell
     from pipelines.folder import RunFolder
 
-    print(tell(RunFolder.existing(run).path, id))
+    folder = RunFolder.existing(run)
+    print(tell(folder.path, id))
+    print(folder.curated / "ledger")
 
 
 @app.command()
@@ -110,6 +112,7 @@ def plan(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs")) -
     from pipelines.plan import plan as tell
 
     print(tell(_load(recipe, sets), runs))
+    print(f"next: postgrad run {recipe}")
 
 
 @app.command()
@@ -143,7 +146,9 @@ def main() -> None:
     """The entry point: faults become a message and exit code 2, interruptions 130."""
     try:
         app()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:  # typer turns the first into exit code 130, without a word
+        if isinstance(end, SystemExit) and end.code != 130:
+            raise
         _stop("interrupted; what was finished stays: run the same command again", 130)
     except Exception as error:
         from curate.shards.fault import Fault

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from curate.shards.corpus import ShardSplit
+from curate.shards.corpus import ShardSplit, read_manifest
 from curate.shards.fault import Fault
-from curate.shards.seal import first_difference, sealed_with
+from curate.shards.seal import digest, first_difference, sealed_with
 from pipelines.folder import RunFolder
 from pipelines.recipe import Recipe
 from pretrain.settings import Base
@@ -22,6 +22,24 @@ def corpora(run: RunFolder) -> list[Path]:
     if not folders:
         raise Fault(f"there are no shards in {run.shards}", hint="postgrad curate RECIPE  makes them")
     return sorted(folders, key=lambda folder: (folder.name != "domain", folder.name))
+
+
+def replay_folders(recipe: Recipe, run: RunFolder) -> dict[str, Path]:
+    """The training splits of the general corpora, by name; one that has no training document is not among them."""
+    general = {source.name for source in recipe.sources if source.role == "general"}
+    there = [folder for folder in corpora(run) if folder.name in general]
+    return {folder.name: folder / "train" for folder in there if (folder / "train").is_dir()}
+
+
+def trained_on(recipe: Recipe, run: RunFolder) -> list[Path]:
+    """The splits that a training reads: the domain's, and those replayed. What is only measured is not among them."""
+    is_replayed = recipe.train is not None and recipe.train.replay > 0
+    return [corpora(run)[0] / "train", *(replay_folders(recipe, run).values() if is_replayed else ())]
+
+
+def scoring_tokens(vocabulary: int) -> int:
+    """Tokens scored at a time: as many as keep their logits under half a GB in fp32, 8,192 at most."""
+    return max(256, min(8192, 2**27 // vocabulary))
 
 
 def require_same_curation(recipe: Recipe, run: RunFolder) -> None:
@@ -40,6 +58,13 @@ def require_same_curation(recipe: Recipe, run: RunFolder) -> None:
         field, was, is_ = difference
         hint = "postgrad curate RECIPE --fresh  makes it again; another name makes another run"
         raise Fault(f"{run.curated} was made with {field} = {was}; the recipe has {is_} now", where=field, hint=hint)
+    made = sealed_with(run.curated)
+    manifest = read_manifest(run.shards / "domain")
+    if manifest["fingerprint"] != made or manifest["tokenizer"]["fingerprint"] != digest(sealed_with(run.tokenizer)):
+        raise Fault(
+            f"the shards or the tokenizer in {run.path} are of another run of the curation than {run.curated}",
+            hint="it was interrupted at its very end: postgrad curate RECIPE --fresh  makes it whole",
+        )
 
 
 def some_documents(split: ShardSplit, bytes_at_most: int) -> npt.NDArray[np.int64]:

@@ -74,7 +74,14 @@ def curation_fingerprint(recipe: Recipe, contents: Mapping[str, str]) -> dict[st
         },
         "curate": recipe.curate.model_dump(mode="json"),
         "shards": recipe.shards.model_dump(mode="json") | {"origin": tokenizer_origin(recipe)},
-        "own_code": own_code([*recipe.curate.clean, *recipe.curate.measures, recipe.curate.quality.preset]),
+        "own_code": own_code(
+            [
+                *(source.format or "" for source in recipe.sources),
+                *recipe.curate.clean,
+                *recipe.curate.measures,
+                recipe.curate.quality.preset,
+            ]
+        ),
         "code": code_version("curate"),
     }
 
@@ -91,7 +98,7 @@ def curate(recipe: Recipe, run: RunFolder, *, fresh: bool = False) -> None:
         return
     if not fresh:
         refuse_other(run.curated, fingerprint, CHANGED)
-    with passes() as bars:
+    with run.in_use(), passes() as bars:
         _Curation(recipe, run, inputs, fingerprint, bars).run()
 
 
@@ -117,7 +124,7 @@ class _Curation:
     def _sift(self, units: Sequence[Unit]) -> Sifted:
         settings, seed = self.recipe.curate, self.recipe.seed
         plan = {
-            "sources": self.fingerprint["sources"],
+            "sources": {name: _but_role(source) for name, source in self._sources(benchmark=False).items()},
             "clean": settings.clean,
             "measures": settings.measures,
             "sketch": [settings.duplicates.shingle_words, settings.duplicates.bands * settings.duplicates.rows, seed],
@@ -143,6 +150,8 @@ class _Curation:
             "duplicates": settings.duplicates.model_dump(mode="json"),
             "contamination": settings.contamination.model_dump(mode="json"),
             "split": settings.split.model_dump(mode="json"),
+            "roles": {name: source["role"] for name, source in self._sources(benchmark=False).items()},
+            "benchmarks": self._sources(benchmark=True),
             "seed": self.recipe.seed,
         }
         folder = self.run_folder.work / "decided"
@@ -191,7 +200,7 @@ class _Curation:
         shutil.rmtree(at)
 
     def _plan_shards(self, sifted: Sifted, decided: Path) -> list[ShardPlan]:
-        columns = pa.table({n: sifted.column(n, decided) for n in ("source", "role", "split")})
+        columns = pa.table({n: sifted.column(n, decided) for n in ("source", "split")})
         sides = np.array(columns["split"].to_pylist(), object)
         n_bytes = sifted.column("n_bytes").to_numpy()
         corpora: dict[str, list[str]] = {}
@@ -214,6 +223,11 @@ class _Curation:
             write_manifest(
                 folder, fingerprint=self.fingerprint, tokenizer={"fingerprint": digest(sealed_with(tokenizer))}
             )
+
+    def _sources(self, *, benchmark: bool) -> dict[str, dict[str, Any]]:
+        """What the fingerprint says of the sources that are benchmarks, or of the others."""
+        every: dict[str, dict[str, Any]] = self.fingerprint["sources"]
+        return {name: source for name, source in every.items() if (source["role"] == "benchmark") == benchmark}
 
     # -- running
 
@@ -250,6 +264,11 @@ class _Curation:
             seconds=round(seconds, 3),
             peak_bytes=done.peak_bytes,
         )
+
+
+def _but_role(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A source as the sift sees it: what its text is for does not matter there."""
+    return {name: value for name, value in source.items() if name != "role"}
 
 
 def warn_of_over_removal(found: dict[str, Any]) -> None:

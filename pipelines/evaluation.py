@@ -19,7 +19,7 @@ from curate.shards.corpus import ShardSplit
 from curate.shards.fault import Fault
 from curate.shards.seal import code_version, digest, first_difference, refuse_other, sealed_with
 from curate.tokenizing import Tokenizer
-from pipelines.corpora import base_folder, corpora, require_same_curation, some_documents
+from pipelines.corpora import base_folder, corpora, require_same_curation, scoring_tokens, some_documents
 from pipelines.folder import RunFolder
 from pipelines.progress import err, say
 from pipelines.recipe import Recipe
@@ -33,7 +33,9 @@ def evaluate(recipe: Recipe, run: RunFolder, *, fresh: bool = False) -> None:
     if recipe.train is None or sealed_with(run.training) is None:
         raise Fault(f"there is no trained model in {run.model}", hint="postgrad train RECIPE  makes it")
     require_same_curation(recipe, run)
-    refuse_other(run.training, training_fingerprint(recipe, run), "postgrad train RECIPE --fresh  trains again")
+    # whatever version of the code trained it: what it scores is the same model
+    asked = training_fingerprint(recipe, run) | {"code": (sealed_with(run.training) or {}).get("code")}
+    refuse_other(run.training, asked, "postgrad train RECIPE --fresh  trains again")
     plan = {
         "training": digest(sealed_with(run.training)),
         "evaluate": recipe.evaluate.model_dump(mode="json"),
@@ -46,7 +48,8 @@ def evaluate(recipe: Recipe, run: RunFolder, *, fresh: bool = False) -> None:
     if made is not None and (difference := first_difference(made, plan)):
         say(f"evaluate     {difference[0]} was {difference[1]}, it is {difference[2]}: measured again")
     begun = time.monotonic()
-    _evaluate(recipe, run, plan)
+    with run.in_use():
+        _evaluate(recipe, run, plan)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     run.log(stage="evaluate", seconds=round(time.monotonic() - begun, 3), peak_bytes=peak)
 
@@ -75,13 +78,24 @@ def _evaluate(recipe: Recipe, run: RunFolder, plan: dict[str, Any]) -> None:
             context_length=recipe.train.sequence_length,
             seed=recipe.seed,
             tokens=Tokens(prefix=tokenizer.eos if tokenizer.bos is None else tokenizer.bos, eos=tokenizer.eos),
-            compute=Compute(device=device.type, dtype=compute_dtype(recipe.train.precision, device)),
+            compute=Compute(
+                batch_tokens=scoring_tokens(tokenizer.vocabulary),
+                device=device.type,
+                dtype=compute_dtype(recipe.train.precision, device),
+            ),
             progress=progress,
         )
     found.content["made_from"] = plan
     found.write(run.path)
     for name, one in found.content["sets"].items():
         say(f"evaluated    {name}: {one['documents']:,} documents, {one['bytes']:,} bytes")
+
+
+def check_held_out(recipe: Recipe, run: RunFolder) -> None:
+    """Raise Fault where an evaluation could give no result: before days of training rather than after them."""
+    from pretrain.held_out import check_sets
+
+    check_sets(held_out_sets(recipe, run))
 
 
 def held_out_sets(recipe: Recipe, run: RunFolder) -> list[Any]:

@@ -65,9 +65,13 @@ def _of_scratch(fields: object) -> Iterator[str]:
 
 
 def unknown_names(recipe: Mapping[str, Any]) -> Iterator[str]:
-    """Cleaners, families of measures, presets and measures in rules that there are not."""
+    """Formats, cleaners, families of measures, presets and measures in rules that there are not."""
+    for place, source in enumerate(_list(recipe.get("sources"))):
+        yield from _fault(f"sources.{place}.format", _at(source, "format"), lambda name: plugin("curate.readers", name))
     for place, name in enumerate(_list(_at(recipe, "curate", "clean", default=Curate().clean))):
         yield from _fault(f"curate.clean.{place}", name, lambda name: plugin("curate.cleaners", name))
+    for place, code in enumerate(_list(_at(recipe, "curate", "language", "keep", default=[]))):
+        yield from _of_language(f"curate.language.keep.{place}", code)
     families = _list(_at(recipe, "curate", "measures", default=Curate().measures))
     if not all(isinstance(name, str) for name in families):
         return  # told already, field by field
@@ -75,6 +79,14 @@ def unknown_names(recipe: Mapping[str, Any]) -> Iterator[str]:
     yield from wrong
     if not wrong:  # a family that is not known may have any measure
         yield from _of_rules(recipe, families)
+
+
+def _of_language(field: str, code: object) -> Iterator[str]:
+    from curate.language import known_languages
+
+    if isinstance(code, str) and code not in known_languages():
+        hint = nearest_hint(code, list(known_languages())) or "it tells languages by codes such as en, de, fr, zh"
+        yield f"{field} = {code!r}: the language model tells no such language; {hint}"
 
 
 def _of_measures(families: list[Any]) -> Iterator[str]:
@@ -85,7 +97,12 @@ def _of_measures(families: list[Any]) -> Iterator[str]:
         for place, name in enumerate(families)
         for fault in _fault(f"curate.measures.{place}", name, lambda name: measures_of([name]))
     ]
-    yield from wrong or _fault("curate.measures", families, measures_of)  # two families may share a measure
+    if not wrong:
+        try:
+            measures_of(families)
+        except Fault as fault:  # two families may share a measure
+            yield _line("curate.measures", families, fault)
+    yield from wrong
 
 
 def _of_rules(recipe: Mapping[str, Any], families: list[str]) -> Iterator[str]:
@@ -116,8 +133,8 @@ def _of_rules(recipe: Mapping[str, Any], families: list[str]) -> Iterator[str]:
 
 
 def _fault(field: str, value: object, check: typing.Callable[[Any], object]) -> Iterator[str]:
-    """What `check` has against the value; nothing where the value is not even a name."""
-    if isinstance(value, str | list | Mapping):
+    """What `check` has against a name; nothing where the value is not even one: told already, field by field."""
+    if isinstance(value, str):
         try:
             check(value)
         except Fault as fault:

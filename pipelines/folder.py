@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +74,19 @@ class RunFolder:
 
     def recipe(self) -> Recipe:
         return recipes.load(str(self.recipe_file))
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other processes from working in this folder at the same time. Raises Fault where one does."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: children would inherit it and outlive us
+            except (BlockingIOError, PermissionError):
+                raise Fault(
+                    f"another process is at work in {self.path}", hint="wait for it, or give the recipe another name"
+                ) from None
+            yield
 
     def log(self, **event: Any) -> None:
         """One line in stages.jsonl: what took how long, and how much memory. The only file that holds times."""

@@ -13,6 +13,7 @@ import xxhash
 from curate.inputs import InputFile, list_files
 from curate.settings import Source
 from curate.shards.seal import digest
+from curate.streams import open_file
 from curate.units import Unit, plan_units
 from pipelines.recipe import Recipe
 
@@ -45,7 +46,7 @@ def content_hash(file: InputFile) -> str:
         store, path = fsspec.core.url_to_fs(file.url)
         return str(store.ukey(path))
     running = xxhash.xxh3_128()
-    with open(file.url, "rb") as stream:
+    with open_file(file.url) as stream:
         while block := stream.read(1 << 22):
             running.update(block)
     return running.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,24 +34,21 @@ class Passes:
     """The `report` that the engine calls: a bar where somebody watches, and one closing line per pass in any case."""
 
     def __init__(self, bars: Progress | None) -> None:
-        self.bars, self.task, self.last = bars, TaskID(0), Done()
-        self.started = time.monotonic()
-        self.name = ""
+        self.bars, self.name = bars, ""
+        self.task: TaskID | None = None  # a step that has no bar may be the first to close
 
     def __call__(self, name: str, done: Done, tasks: int) -> None:
         if name != self.name:
-            self.name, self.started = name, time.monotonic()
+            self.name = name
             if self.bars is not None:
                 self.task = self.bars.add_task(name, total=tasks, counts="")
-        self.last = done
-        if self.bars is not None:
+        if self.bars is not None and self.task is not None:
             counts = f"{done.documents:,} documents  {as_bytes(done.n_bytes)}"
             self.bars.update(self.task, completed=done.tasks, total=tasks, counts=counts)
 
     def close(self, name: str, done: Done, seconds: float) -> None:
-        if self.bars is not None:
+        if self.bars is not None and self.task is not None:
             self.bars.update(self.task, visible=False)
-        # a pass over the whole corpus at once counts documents only
         size = as_bytes(done.n_bytes) if done.n_bytes else ""
         speed = f"{as_bytes(done.n_bytes / seconds)}/s" if done.n_bytes and seconds > 0.01 else ""
         say(f"{name:<14}{done.documents:>11,} documents {size:>10}  {seconds:6.1f} s  {speed:>12}".rstrip())

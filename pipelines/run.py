@@ -14,7 +14,7 @@ from curate.ledger import FATES
 from curate.shards.seal import sealed_with
 from pipelines.corpora import require_same_curation
 from pipelines.curation import curate
-from pipelines.evaluation import evaluate
+from pipelines.evaluation import check_held_out, evaluate
 from pipelines.folder import RunFolder
 from pipelines.recipe import Recipe
 from pipelines.report.page import write_page
@@ -28,6 +28,7 @@ def run(recipe: Recipe, *, runs: Path = RUNS, fresh: bool = False) -> RunFolder:
     folder = begin(recipe, runs, fresh=fresh)
     curate(recipe, folder, fresh=fresh)
     if recipe.train is not None:
+        check_held_out(recipe, folder)
         train(recipe, folder, fresh=fresh, resume=not fresh)
         evaluate(recipe, folder, fresh=fresh)
     write_page(folder.path)

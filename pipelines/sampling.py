@@ -124,10 +124,14 @@ def _until_enough(file: InputFile, source: Source, text_bytes: int) -> list[Reco
 
 def _of_parquet(file: InputFile, source: Source) -> tuple[int, list[Record]]:
     """Its own footer says how many rows there are."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with open_file(file.url) as stream:
-        rows = pq.ParquetFile(stream).metadata.num_rows
+    try:
+        with open_file(file.url) as stream:
+            rows = pq.ParquetFile(stream).metadata.num_rows
+    except (pa.ArrowException, OSError):  # damaged: the reader says so too, as its one record
+        return file.n_bytes, list(records(file, source))
     found = _until_enough(file, source, LOOK_BYTES)
     return round(file.n_bytes * len(found) / max(rows, 1)), found
 
@@ -137,11 +141,14 @@ def _of_zip(file: InputFile, source: Source, most: int) -> tuple[int, list[Recor
     found = _until_enough(file, source, most)
     last = found[-1].path.partition("!")[2] if found else ""
     taken = 0
-    with open_file(file.url) as stream, zipfile.ZipFile(stream) as archive:
-        for member in archive.infolist():
-            taken += member.compress_size
-            if member.filename == last:
-                break
+    try:
+        with open_file(file.url) as stream, zipfile.ZipFile(stream) as archive:
+            for member in archive.infolist():
+                taken += member.compress_size
+                if member.filename == last:
+                    break
+    except (zipfile.BadZipFile, OSError, ValueError):  # no directory to ask: their text has to do
+        taken = sum(record.n_bytes for record in found)
     return max(1, min(taken, file.n_bytes)), found
 
 

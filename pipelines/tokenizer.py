@@ -23,6 +23,7 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
+    "config.json",  # may be what names the end-of-text token
 )
 
 
@@ -34,7 +35,9 @@ def tokenizer_origin(recipe: Recipe) -> dict[str, Any]:
     where = given_tokenizer(recipe)
     Tokenizer.load(where)  # a tokenizer that is not there is a fault before anything is read
     path = Path(where)
-    files = [path] if path.is_file() else [path / name for name in TOKENIZER_FILES if (path / name).is_file()]
+    beside = path.parent if path.is_file() else path
+    files = [path] if path.is_file() else []
+    files += [beside / name for name in TOKENIZER_FILES if (beside / name).is_file() and beside / name != path]
     return {file.name: sha256(file) for file in files} or {"hub": where}
 
 

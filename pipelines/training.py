@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from curate.shards.corpus import shards_digest
 from curate.shards.fault import Fault
-from curate.shards.seal import code_version, digest, is_fresh, refuse_other, seal, sealed_with, sha256, write_json
+from curate.shards.seal import code_version, is_fresh, refuse_other, seal, sealed_with, sha256, write_json
 from curate.tokenizing import Tokenizer
 from pipelines.cards import model_card
-from pipelines.corpora import corpora, require_same_curation, some_documents
+from pipelines.corpora import replay_folders, require_same_curation, scoring_tokens, some_documents, trained_on
 from pipelines.folder import RunFolder
 from pipelines.progress import say
 from pipelines.recipe import Recipe
@@ -48,8 +49,9 @@ def train(recipe: Recipe, run: RunFolder, *, fresh: bool = False, resume: bool =
     if fresh:
         shutil.rmtree(run.training, ignore_errors=True)
     refuse_other(run.training, fingerprint, CHANGED)
-    _begin(run, fingerprint)
-    _train(recipe, run, settings, resume)
+    with run.in_use():
+        _begin(run, fingerprint)
+        _train(recipe, run, settings, resume)
     seal(run.training, fingerprint)
 
 
@@ -77,7 +79,7 @@ def training_fingerprint(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     assert recipe.train is not None
     return {
         "seed": recipe.seed,
-        "shards": {folder.name: digest(sealed_with(folder)) for folder in corpora(run)},
+        "shards": {folder.parent.name: shards_digest(folder) for folder in trained_on(recipe, run)},
         "train": _settings(recipe.train),
         "base": base_content(recipe.train),
         "code": code_version("pretrain"),
@@ -135,9 +137,9 @@ def open_stream(recipe: Recipe, run: RunFolder, settings: Train) -> Any:
     """Domain rows with replay of the general corpora, as the recipe mixes them."""
     from pretrain.stream import Corpus, Stream, replay_corpora
 
-    general = {source.name for source in recipe.sources if source.role == "general"}
-    replay = {folder.name: folder / "train" for folder in corpora(run) if folder.name in general}
-    mixed = replay_corpora(replay, settings.replay) if settings.replay > 0 else []
+    mixed = replay_corpora(replay_folders(recipe, run), settings.replay) if settings.replay > 0 else []
+    if settings.replay > 0 and not mixed:
+        say(f"warning: no general text is left to train on: train.replay = {settings.replay:g} replays nothing")
     return Stream.open(
         [Corpus("domain", run.shards / "domain" / "train"), *mixed],
         sequence_length=settings.sequence_length,
@@ -162,13 +164,19 @@ def warn_of_repetition(repetitions: dict[str, float]) -> None:
 
 
 def _model(recipe: Recipe, run: RunFolder, settings: Train, tokenizer: Tokenizer) -> Any:
-    from pretrain.models import from_scratch, load_base, save_model
+    from pretrain.models import check_length, from_scratch, load_base, save_model
 
     if isinstance(settings.base, str):
-        return load_base(settings.base, vocabulary=tokenizer.vocabulary, sequence_length=settings.sequence_length)
+        model = load_base(settings.base, vocabulary=tokenizer.vocabulary, sequence_length=settings.sequence_length)
+        if model.generation_config.eos_token_id is None:  # without one, generate never stops
+            model.generation_config.eos_token_id = tokenizer.eos
+        return model
     config = {"max_position_embeddings": settings.sequence_length} | settings.base.scratch
     model = from_scratch(config, tokenizer.vocabulary, tokenizer.bos, tokenizer.eos, tokenizer.eos, recipe.seed)
-    # written at every start: what an earlier, other beginning left there would be taken for what came before
+    check_length(model, settings.sequence_length)
+    if any(run.training.glob("checkpoints/step-*")) and (run.training / "initial").exists():
+        return model  # a run that goes on began from what lies there, whatever code made it
+    # otherwise written anew: what another beginning left there would be taken for what came before
     save_model(model, run.tokenizer, run.training / "initial", "Random weights, before any training.\n")
     return model
 
@@ -189,7 +197,11 @@ def _validation(recipe: Recipe, run: RunFolder, settings: Train, tokenizer: Toke
     tokens = Tokens(prefix=tokenizer.eos if tokenizer.bos is None else tokenizer.bos, eos=tokenizer.eos)
 
     def loss(model: Any) -> float:
-        compute = Compute(device=model.device.type, dtype=compute_dtype(settings.precision, model.device))
+        compute = Compute(
+            batch_tokens=scoring_tokens(tokenizer.vocabulary),
+            device=model.device.type,
+            dtype=compute_dtype(settings.precision, model.device),
+        )
         scores = score(model, split, documents, context_length=settings.sequence_length, tokens=tokens, compute=compute)
         return float(np.sum(scores.nats) / max(1, np.sum(scores.tokens)))
 

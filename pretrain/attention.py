@@ -6,7 +6,7 @@ model's keyword arguments, `cu_seq_lens_q`; no mask is ever built, so no T x T m
 
     CPU   one causal scaled_dot_product_attention per document (padding documents to common lengths gained nothing:
           404 documents of 20 tokens ran in 30 ms so and in 26 ms padded, 57 of 150 in 55 and 62)
-    CUDA  torch.nn.attention.varlen.varlen_attn in half precision, else as on CPU
+    CUDA  torch.nn.attention.varlen.varlen_attn in half precision where its heads suit, else as on CPU
 
 Why not transformers' own detection of packed sequences: it needs position ids, no mask and no cache all at once, and
 leaks silently where one is missing. What can't be masked by attention alone (state-space and linear-attention layers,
@@ -107,7 +107,7 @@ def packed_attention(
     _check_call(module, query, key, attention_mask, cu_seq_lens_q, rest)
     assert cu_seq_lens_q is not None
     dropout = dropout if module.training else 0.0
-    if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and not (dropout or softcap):
+    if query.is_cuda and not (dropout or softcap) and _suits_varlen_kernel(query, value):
         longest = max_length_q or int(cu_seq_lens_q.diff().max())
         return _by_varlen_kernel(query, key, value, cu_seq_lens_q, longest, scaling, sliding_window), None
     return _by_document(
@@ -134,6 +134,12 @@ def _check_call(
             where="train.base",
             hint="Llama, Qwen, Mistral, Gemma, GPT-NeoX, OLMo and SmolLM models work",
         )
+
+
+def _suits_varlen_kernel(query: Tensor, value: Tensor) -> bool:
+    """Half precision, and heads as flash attention takes them: of one size, a multiple of 8 up to 256."""
+    size = query.shape[-1]
+    return query.dtype in (torch.bfloat16, torch.float16) and size == value.shape[-1] and size % 8 == 0 and size <= 256
 
 
 def _by_varlen_kernel(

@@ -42,7 +42,7 @@ def load_base(where: str, *, vocabulary: int | None = None, sequence_length: int
     if vocabulary is not None:
         _check_vocabulary(model, vocabulary, where)
     if sequence_length is not None:
-        _check_length(model, sequence_length)
+        check_length(model, sequence_length)
     return model
 
 
@@ -69,6 +69,8 @@ def save_model(model: Any, tokenizer_folder: Path | None, out: Path, card: str) 
         if (tokenizer_folder / name).is_file():  # type: ignore[operator]
             shutil.copyfile(tokenizer_folder / name, beside / name)  # type: ignore[operator]
     (beside / "README.md").write_text(card, encoding="utf-8")
+    for weights in beside.glob("*.safetensors"):
+        weights.chmod(0o644)  # the writer's own file is for its owner alone
     if out.exists():
         shutil.rmtree(out)
     beside.rename(out)
@@ -84,7 +86,7 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "fp32":
         return torch.float32
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast or precision == "bf16" else torch.float32
@@ -121,18 +123,26 @@ def _from_pretrained(where: str) -> Any:
 
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
-            where, dtype=torch.float32, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+            where,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # named below: the error of its own does not say which
         )
-    except (OSError, ValueError, ImportError) as error:
-        first_line = str(error).strip().partition("\n")[0]
+    except MemoryError:
+        raise
+    except Exception as error:  # transformers, safetensors and huggingface_hub each raise kinds of their own
+        news = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
         raise Fault(
-            f"cannot load {where!r} as a causal language model: {first_line}",
+            f"cannot load {where!r} as a causal language model: {news}",
             where="train.base",
             hint="give a folder with config.json and safetensors, or the name of a public hub model; code from the hub "
             "is never run",
         ) from error
     if report["missing_keys"] or report["mismatched_keys"]:
-        names = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
+        mismatched = (key[0] if isinstance(key, tuple) else key for key in report["mismatched_keys"])
+        names = sorted({*map(str, report["missing_keys"]), *map(str, mismatched)})
         raise Fault(
             f"{where} lacks {len(names)} weights of {type(model).__name__}: {', '.join(names[:3])} ...",
             where="train.base",
@@ -151,7 +161,8 @@ def _check_vocabulary(model: Any, vocabulary: int, where: str) -> None:
         )
 
 
-def _check_length(model: Any, sequence_length: int) -> None:
+def check_length(model: Any, sequence_length: int) -> None:
+    """Fault where rows are longer than the model has positions."""
     known = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if known is not None and sequence_length > known:
         raise Fault(

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from curate.shards.corpus import ShardSplit, read_manifest
+from curate.shards.corpus import ShardSplit, read_manifest, shards_digest
 from curate.shards.fault import Fault
-from curate.shards.seal import digest, first_difference
+from curate.shards.seal import first_difference
 from pretrain.order import epoch_order, exactly, row_counts, row_counts_of_total, turns
 from pretrain.packers.best_fit import BestFit
 from pretrain.rows import Batch, Packed, Packer, gather
@@ -81,7 +81,9 @@ class Stream:
             "epochs": epochs,
             "tokens": tokens,
             "packer": f"{type(packer).__module__}:{type(packer).__name__}",
-            "corpora": {corpus.name: {"share": corpus.share, "shards": shards_digest(corpus)} for corpus in corpora},
+            "corpora": {
+                corpus.name: {"share": corpus.share, "shards": shards_digest(corpus.folder)} for corpus in corpora
+            },
         }
         return Stream(sequence_length, rows_per_step, seed, pad, packed, identity, *turns(counts))
 
@@ -195,12 +197,6 @@ def replay_corpora(folders: Mapping[str, Path], replay: float) -> list[Corpus]:
     tokens = {name: _split_counts(folder)["tokens"] for name, folder in folders.items()}
     total = sum(tokens.values())
     return [Corpus(name, folder, replay * tokens[name] / total) for name, folder in folders.items() if tokens[name]]
-
-
-def shards_digest(corpus: Corpus) -> str:
-    """Digest of the shard files' checksums, as the corpus manifest states them: other tokens, another digest."""
-    files = read_manifest(corpus.folder.parent)["files"]
-    return digest({name: files[name] for name in sorted(files) if name.startswith(f"{corpus.folder.name}/data-")})
 
 
 def _split_counts(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,8 @@ held-out documents, benchmark items ─▶ two n-gram indexes ─▶ scan (paral
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.cleaning import clean
+from curate.cleaning import clean, load
 from curate.contamination import Hits, NgramIndex, phrase, resolve
 from curate.engine import Pass, Report, Tally, run_pass
 from curate.inputs import read
 from curate.passes.decide import Corpus
 from curate.passes.sift import ids
 from curate.passes.sifted import Sifted
-from curate.plugins import plugin
 from curate.settings import Contamination, Curate
+from curate.shards.fault import Fault
 from curate.text import Int64s, TextBatch
 from curate.units import Unit
 
@@ -80,14 +81,26 @@ def _held_out_batches(corpus: Corpus, records: Int64s) -> Iterator[tuple[pa.Arra
 
 
 def benchmark_batches(units: Sequence[Unit], settings: Curate) -> Iterator[tuple[list[str], TextBatch]]:
-    """Benchmark items as (ids, texts), cleaned as the corpus is. Records that can't be read are left out."""
-    cleaners = {name: plugin("curate.cleaners", name)() for name in settings.clean}
+    """Benchmark items as (ids, texts), cleaned as the corpus is. Records that can't be read are left out.
+
+    Raises Fault at the end where a source has none that can: a corpus would be certified against nothing.
+    """
+    cleaners = load(settings.clean)
+    n_readable: Counter[str] = Counter()
     for unit in units:
         for file in unit.files:
             for raw in read(file, unit.source):
                 readable = raw.filter(pc.is_null(raw["reason"]))
+                n_readable[unit.source.name] += len(readable)
                 texts, _ = clean(readable["text"], cleaners)
                 yield list(ids(readable, unit.source)), TextBatch(texts)
+    for source in (unit.source for unit in units):
+        if not n_readable[source.name]:
+            raise Fault(
+                f"no text could be read from the benchmark {source.name!r}",
+                where=f"sources.{source.name}",
+                hint="check its files, and the field that text: names",
+            )
 
 
 def _all_hits(folder: Path, name: str, units: int) -> Hits:
@@ -101,39 +114,37 @@ def _all_hits(folder: Path, name: str, units: int) -> Hits:
 def _resolve(corpus: Corpus, name: str, index: NgramIndex, hits: Hits, settings: Contamination) -> dict[str, Any]:
     """Remove the leaks an index finds, unless another index has removed them already."""
     leaks, common = resolve(hits, settings.common_in)
-    quote = _quoter(corpus, np.union1d(leaks.document, common.document[:PHRASES_LISTED]), index)
-    removed = 0
-    for i, record in enumerate(leaks.document.tolist()):
-        if record not in corpus.left:
-            words = quote(record, int(leaks.word[i]), int(leaks.ngram[i]))
-            share = f"{leaks.n_hits[i]} n-grams, {leaks.share[i]:.1%} of the document"
-            evidence = f"{words!r} stands in {index.owner_of(int(leaks.ngram[i]))} ({share})"
-            corpus.leave(record, "contamination", REASONS[name], evidence)
-            removed += 1
-    phrases = [
-        {"phrase": quote(int(d), int(w), int(g)), "training_documents": int(n)}
-        for d, w, g, n in list(zip(common.document, common.word, common.ngram, common.n_documents, strict=True))[
-            :PHRASES_LISTED
-        ]
-    ]
+    new = [i for i, record in enumerate(leaks.document.tolist()) if record not in corpus.left]
+    words = _quotes(corpus, index, leaks.document[new], leaks.word[new], leaks.ngram[new])
+    for i, quoted in zip(new, words, strict=True):
+        share = f"{leaks.n_hits[i]} n-grams, {leaks.share[i]:.1%} of the document"
+        evidence = f"{quoted!r} stands in {index.owner_of(int(leaks.ngram[i]))} ({share})"
+        corpus.leave(int(leaks.document[i]), "contamination", REASONS[name], evidence)
+    listed = slice(PHRASES_LISTED)
+    phrases = _quotes(corpus, index, common.document[listed], common.word[listed], common.ngram[listed])
     return {
         "indexed_documents": len(index.owners),
         "indexed_ngrams": len(index),
         "too_short_to_index": index.too_short,
         "ngram_words": settings.ngram_words,
         "common_in": settings.common_in,
-        "removed": removed,
+        "removed": len(new),
         "common_ngrams": len(common.ngram),
-        "common_phrases": phrases,
+        "common_phrases": [
+            {"phrase": quoted, "training_documents": n}
+            for quoted, n in zip(phrases, common.n_documents[listed].tolist(), strict=True)
+        ],
     }
 
 
-def _quoter(corpus: Corpus, records: Int64s, index: NgramIndex) -> Callable[[int, int, int], str]:
-    """(record, word, n-gram) -> its words, for the records named."""
-    batch = TextBatch(corpus.sifted.texts(records))
-
-    def quote(record: int, word: int, ngram: int) -> str:
-        at = int(np.searchsorted(records, record))
-        return phrase(batch, at, word, int(index.n_words[ngram]))
-
-    return quote
+def _quotes(corpus: Corpus, index: NgramIndex, records: Int64s, words: Int64s, ngrams: Int64s) -> list[str]:
+    """The words of each n-gram as they stand in the record named, one row group of texts in memory at a time."""
+    quoted = [""] * len(records)
+    order = np.argsort(records, kind="stable")
+    for some, texts in corpus.sifted.batches(np.unique(records)):
+        batch = TextBatch(texts)
+        low, high = np.searchsorted(records[order], [some[0], some[-1] + 1])
+        for i in order[low:high].tolist():
+            at = int(np.searchsorted(some, records[i]))
+            quoted[i] = phrase(batch, at, int(words[i]), int(index.n_words[ngrams[i]]))
+    return quoted

@@ -112,7 +112,7 @@ class Corpus:
             if copy >= 0:
                 self.match[record] = (texts[copy], float(found.similarity[i]))
                 kind = "exact_duplicate" if found.level[i] == EXACT else "near_duplicate"
-                evidence = f"Jaccard {found.similarity[i]:.3f} with {texts[copy]}, which stays"
+                evidence = f"Jaccard {found.similarity[i]:.3f} with {texts[copy]}, the copy preferred"
                 self.left[record] = ("dedup", kind, evidence)
 
     def assign_splits(self, settings: Split, seed: int) -> None:
@@ -196,16 +196,24 @@ def require_held_out(corpus: Corpus, settings: Split) -> None:
     domain = [r for r, s in zip(corpus.kept.tolist(), corpus.source_of(corpus.kept), strict=True) if s.role == "domain"]
     if not domain:
         raise Fault(
-            f"nothing of the domain is left: all {len(corpus.sifted):,} records were removed or could not be read",
-            hint="look at the reasons: curate with  curate.quality.preset: none  and read the report",
+            f"nothing of the domain is left: all {len(corpus.sifted):,} records were removed or could not be read "
+            f"({_commonest_reasons(corpus)})",
+            hint="check the sources' text fields, curate.language.keep, and the bounds in curate.quality.rules",
         )
     for side, share in (("train", 1 - settings.test - settings.validation), ("test", settings.test)):
         if share > 0 and not any(corpus.split.get(r) == side for r in domain):
             raise Fault(
                 f"the domain's {side} set is empty: 0 of {len(domain):,} documents",
-                where=f"curate.split.{'test' if side == 'test' else 'validation'}",
-                hint="widen curate.split.test, or give more documents",
+                where="curate.split.test" if side == "test" else "curate.split",
+                hint=f"{'widen' if side == 'test' else 'narrow'} curate.split.test, or give more documents",
             )
+
+
+def _commonest_reasons(corpus: Corpus) -> str:
+    """Of all records, whatever their role: nothing else says them where no ledger is written."""
+    reasons = Counter(reason for reason in corpus.verdicts["reason"].to_pylist() if reason)
+    reasons.update(reason for _, reason, _ in corpus.left.values())
+    return ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common(3)) or "the sources hold none"
 
 
 def _signatures(sifted: Sifted, records: Int64s, values: int) -> npt.NDArray[np.uint32]:

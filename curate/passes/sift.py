@@ -20,14 +20,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from curate.cleaning import clean
+from curate.cleaning import clean, load
 from curate.dedup.exact import exact_keys
 from curate.dedup.minhash import signatures
 from curate.engine import Pass, Tally
 from curate.inputs import read
 from curate.language import detect
 from curate.measured import families, measure, measures_of
-from curate.plugins import plugin
 from curate.settings import Curate, Source
 from curate.text import TextBatch
 from curate.units import Unit
@@ -59,7 +58,7 @@ class Sifter:
     """Turns raw batches into rows; holds the loaded cleaners and families of measures."""
 
     def __init__(self, settings: Curate, seed: int) -> None:
-        self.cleaners = {name: plugin("curate.cleaners", name)() for name in settings.clean}
+        self.cleaners = load(settings.clean)
         self.families = families(settings.measures)
         self.duplicates, self.seed = settings.duplicates, seed
         self.schema = row_schema(list(measures_of(settings.measures)), permutations(settings))

@@ -50,7 +50,7 @@ def _decoded(content: bytes, declared: str) -> str:
             # a page that can be read for its <meta> is not in the UTF-16 some of them claim
             if encoding and not encoding.startswith("utf-16"):
                 return content.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):  # not only of decoding: a page may name Python's codec `undefined`
             continue
     return content.decode(AS_BROWSERS_DO.get(declared.lower(), declared))
 

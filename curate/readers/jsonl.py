@@ -63,6 +63,12 @@ def parse(text: str, fields: Fields) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return json.loads(text)
-    if fields.id and isinstance(value, dict) and isinstance(field_of(value, fields.id), float):
+    if fields.id and any(isinstance(field_of(row, fields.id), float) for row in _objects(value)):
         return json.loads(text)  # orjson rounds integers past 64 bits to floats: ids would fall together
     return value
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """The value itself and what it holds, as far as these are objects: a line, or a file of many rows."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (one for one in (value, *inner) if isinstance(one, dict))

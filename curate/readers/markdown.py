@@ -53,7 +53,7 @@ def _yaml(inner: str) -> dict[str, Any]:
 
     try:
         fields = yaml.load(inner, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError):  # ValueError: a date such as 2020-02-31
+    except Exception:  # dates such as 2020-02-31, tags such as `!!int x`: PyYAML fails on them in many ways
         return _simple(inner)
     return {str(name): value for name, value in fields.items()} if isinstance(fields, Mapping) else {}
 

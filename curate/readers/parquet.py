@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +27,7 @@ class Parquet:
             file = pq.ParquetFile(stream if stream.seekable() else io.BytesIO(whole(stream)))
             columns = _columns(file.schema_arrow, fields)
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
-                for row in batch.to_pylist():
+                for row in _rows(batch):
                     yield record_of(row, place, position, fields, _size(row))
                     position += 1
         except (pa.ArrowException, OSError) as error:
@@ -43,6 +43,26 @@ def _is_bulky(type: pa.DataType) -> bool:
     return bool(pa.types.is_nested(type) or pa.types.is_binary(type) or pa.types.is_large_binary(type))
 
 
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows as Python objects; value by value where one of them has no such form."""
+    try:
+        return batch.to_pylist()
+    except (ValueError, OverflowError):  # a string that is not UTF-8, a date beyond the year 9999
+        columns = [[_value(scalar) for scalar in column] for column in batch.columns]
+        return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    """Bytes that are not text become lone surrogates: they quarantine the row whose text they stand in, no other."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        is_text = isinstance(scalar, pa.StringScalar | pa.LargeStringScalar)
+        return scalar.as_buffer().to_pybytes().decode("utf-8", "surrogateescape") if is_text else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def _size(row: dict[str, object]) -> int:
     """Bytes of a row's strings: what a quarantined row took."""
-    return sum(len(value.encode()) for value in row.values() if isinstance(value, str))
+    return sum(len(value.encode("utf-8", "surrogateescape")) for value in row.values() if isinstance(value, str))

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from curate.shards.fault import Fault
 from curate.shards.format import END_OF_STREAM, shard_schema
-from curate.shards.seal import MANIFEST, sha256, write_json
+from curate.shards.seal import MANIFEST, digest, sha256, write_json
 
 AGAIN = "run the shard stage again"
 
@@ -120,6 +120,12 @@ def read_manifest(corpus_folder: Path) -> dict[str, Any]:
     if missing:
         raise Fault(f"the corpus manifest lacks {', '.join(missing)}", where=str(path), hint=AGAIN)
     return manifest
+
+
+def shards_digest(split_folder: Path) -> str:
+    """Digest of a split's shard files' checksums, as the corpus manifest states them: other tokens, another digest."""
+    files = read_manifest(split_folder.parent)["files"]
+    return digest({name: files[name] for name in sorted(files) if name.startswith(f"{split_folder.name}/data-")})
 
 
 def _counts(split: ShardSplit) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def side_by_side(left: str, right: str) -> tuple[Side, Side]:
     alike = 0
     while alike < min(len(one), len(two)) and plain_one[alike] == plain_two[alike]:
         alike += 1
-    start = 0 if alike in (len(one), len(two)) else max(0, alike - WORDS_BEFORE)
+    start = 0 if alike == len(one) == len(two) else max(0, alike - WORDS_BEFORE)
     window = slice(start, start + WORDS_COMPARED)
     matcher = difflib.SequenceMatcher(None, plain_one[window], plain_two[window], autojunk=False)
     blocks = matcher.get_matching_blocks()

@@ -60,12 +60,12 @@ def share(part: float | None, of: float = 1.0) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """A measure, to so many significant digits, never in powers of ten where it can be read without.
 
-    >>> number(0.3), number(100000.0), number(12.3456), number(-0.00002)
-    ('0.3', '100,000', '12.3', '−2e-05')
+    >>> number(0.3), number(100000.0), number(12.3456), number(-0.00002), number(1.5e36)
+    ('0.3', '100,000', '12.3', '−2e-05', '1.5e+36')
     """
     if value is None or is_absent(value):
         return ABSENT
-    if value == int(value) or abs(value) >= 10**digits:
+    if abs(value) < 1e15 and (value == int(value) or abs(value) >= 10**digits):
         return f"{value:,.0f}".replace("-", "−", 1)
     text = f"{value:.{digits}g}"
     return "−" + text[1:] if text.startswith("-") else text

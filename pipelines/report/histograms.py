@@ -45,9 +45,10 @@ def fails(values: np.ndarray, at_least: float | None, at_most: float | None) -> 
 
 def _edges(values: np.ndarray, bounds: Sequence[float]) -> tuple[np.ndarray, str]:
     low, middle, high = np.quantile(values, [0.005, 0.5, 0.995])
-    width = high - low
-    near = [bound for bound in bounds if low - width <= bound <= high + width]
-    if max([high, *near]) - min([low, *near]) <= 1.5 * BINS and np.all(values == np.round(values)):
+    reach = high - low or 1.0  # where nearly all documents are alike, the bound of a share is near all the same
+    near = [bound for bound in bounds if low - reach <= bound <= high + reach]
+    is_counts = np.all(values == np.round(values)) and all(bound == round(bound) for bound in near)
+    if max([high, *near]) - min([low, *near]) <= 1.5 * BINS and is_counts:
         low, high = min([low, *near]), max([high, *near])
         return np.arange(np.floor(low) - 0.5, np.ceil(high) + 1.5), "counts"  # a bin each, or the bars would comb
     # on a linear axis half of such documents would share four of the forty bins; shares never look better for it

@@ -12,7 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.contamination import Hits, NgramIndex, phrase, resolve
+from curate.inputs import list_files
+from curate.passes.contaminate import benchmark_batches
+from curate.settings import Curate, Source
+from curate.shards.fault import Fault
 from curate.text import TextBatch
+from curate.units import Unit
 
 
 def _prose(draw: np.random.Generator, words: int, vocabulary: str = "w") -> list[str]:
@@ -148,6 +153,18 @@ def test_an_index_comes_back_from_disk(tmp_path: Path) -> None:
     assert loaded.owners.equals(index.owners)
     text = TextBatch.of([HELD_OUT["test/7"]])
     assert loaded.scan(text).ngram.tolist() == index.scan(text).ngram.tolist() != []
+
+
+def test_a_benchmark_of_which_nothing_can_be_read_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "exam.jsonl").write_text('{"question": "What is the dose?"}\n')
+    for text, readable in (("question", 1), ("qestion", 0)):
+        source = Source(name="exam", path="exam.jsonl", text=text, role="benchmark")
+        units = [Unit(source, tuple(list_files(source, tmp_path)))]
+        if readable:
+            assert [len(batch) for _, batch in benchmark_batches(units, Curate())] == [1]
+        else:
+            with pytest.raises(Fault, match="'exam'"):
+                list(benchmark_batches(units, Curate()))
 
 
 def test_empty_sides_are_no_special_case() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,8 @@ class Counting(Pass):
             raise Fault(f"unit {rank} is broken", where=f"file-{rank}", hint="mend it")
         if (self.broken / f"bug-{rank}").exists():
             raise ZeroDivisionError("a bug of ours")
+        if (self.broken / f"kill-{rank}").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
         with (self.folder / f"done-{rank}").open("a") as file:
             file.write("x")
         tally.add(documents=1, n_bytes=1)
@@ -117,3 +121,14 @@ def test_a_tally_that_is_being_written_is_passed_over(place: Path) -> None:
 def test_worker_counts() -> None:
     assert cores(3) == 3
     assert cores("auto") >= 1
+
+
+@pytest.mark.parametrize("task", [0, TASKS - 1])  # the last one: no other result wakes the process that waits
+def test_a_worker_that_is_killed_is_missed_and_its_task_done_again(place: Path, task: int) -> None:
+    (place / "broken" / f"kill-{task}").touch()
+    with pytest.raises(Fault, match=f"task {task} of pass 'count' was killed") as fault:
+        run_pass(Counting(place / "made"), 2, quiet)
+    assert "engine.workers" in fault.value.hint
+    (place / "broken" / f"kill-{task}").unlink()
+    assert run_pass(Counting(place / "made"), 2, quiet).tasks == TASKS
+    assert times_done(place) == ONCE

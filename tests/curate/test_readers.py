@@ -306,6 +306,52 @@ def test_an_object_of_objects_names_its_records(tmp_path: Path) -> None:
     assert [record.own_id for record in by_field] == ["1", "2"]
 
 
+def test_ids_beyond_64_bits_stay_apart(tmp_path: Path) -> None:
+    rows = [{"id": 2**70 + k, "text": f"text {k}"} for k in range(2)]
+    for name, content in {
+        "x.jsonl": as_jsonl(rows),
+        "x.json": json.dumps(rows).encode(),
+        "y.json": json.dumps({"a": rows[0], "b": rows[1]}).encode(),
+    }.items():
+        assert [one.own_id for one in read_bytes(tmp_path, name, content, id="id")] == [str(2**70), str(2**70 + 1)]
+
+
+def test_a_parquet_value_that_python_cannot_hold_costs_its_own_row_at_most(tmp_path: Path) -> None:
+    latin = pa.array([b"caf\xe9", b"tea"], pa.binary()).view(pa.string())
+    days = pa.array([2**31 - 1, 0], pa.int32()).view(pa.date32())  # the year 5,881,580
+    out = io.BytesIO()
+    pq.write_table(pa.table({"text": latin, "day": days}), out)
+    broken, whole = read_bytes(tmp_path, "x.parquet", out.getvalue())
+    assert (broken.reason, broken.position) == ("wrong_encoding", 0)
+    assert (whole.text, whole.meta["day"].year) == ("tea", 1970)
+
+
+def test_a_page_and_front_matter_that_python_itself_stumbles_over(tmp_path: Path) -> None:
+    sentence = "The nurse came back with warm tea and said that the fever was gone. " * 5
+    page = f"<html><head><meta charset=undefined></head><body><p>{sentence}</p></body></html>"
+    assert "warm tea" in str(read_bytes(tmp_path, "x.html", page.encode())[0].text)
+    for value in ("!!int ''", "!!timestamp x", "!!bool x"):
+        (found,) = read_bytes(tmp_path, "x.md", f"---\na: {value}\n---\n{sentence}".encode())
+        assert found.text == sentence
+
+
+def test_names_that_are_no_text_do_not_end_the_run(tmp_path: Path) -> None:
+    latin = io.BytesIO()
+    with tarfile.open(fileobj=latin, mode="w", encoding="latin-1", format=tarfile.USTAR_FORMAT) as archive:
+        entry = tarfile.TarInfo("café.txt")
+        entry.size = 5
+        archive.addfile(entry, io.BytesIO(b"hello"))
+    broken = zipped({"café.txt": b"hello"}).replace("café".encode(), b"caf\xff\xff")  # no UTF-8, though it says so
+    for name, content in {"x.tar": latin.getvalue(), "x.zip": broken}.items():
+        (tmp_path / name).write_bytes(content)
+        source = Source(name="s", path=name)
+        rows = [
+            row for file in list_files(source, tmp_path) for batch in read(file, source) for row in batch.to_pylist()
+        ]
+        assert rows[0]["text"] == "hello"
+        assert rows[0]["path"].startswith(f"{name}!caf")
+
+
 def test_a_single_object_is_one_record_and_json_lines_are_read_as_lines(tmp_path: Path) -> None:
     (one,) = read_bytes(tmp_path, "a.json", b'{"text": "a", "more": {"text": "b"}}')
     assert one.text == "a"

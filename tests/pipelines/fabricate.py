@@ -179,11 +179,11 @@ def _training(run: Path, rng: random.Random) -> None:
     lines = []
     for step in range(1, 301):
         loss = 3.2 + 4 * 2.7 ** (-step / 40) + rng.gauss(0, 0.06)
-        line = {"step": step, "tokens": step * 65536, "loss": loss, "lr": 1e-3 * min(1, step / 20) * (1 - step / 330)}
+        line = {"step": step, "tokens": 65536, "loss": loss, "lr": 1e-3 * min(1, step / 20) * (1 - step / 330)}
         line |= {
             "tokens_per_second": 5900 + rng.gauss(0, 120),
             "grad_norm": abs(rng.gauss(1, 0.2)),
-            "seconds": step * 11.1,
+            "seconds": 11.1,
         }
         lines.append(line)
         if step % 50 == 0:

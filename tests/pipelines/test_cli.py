@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.progress import Progress
 from small import TRAIN, document, small_recipe
 
+from curate.engine import Progress as Done
 from pipelines import cli
 from pipelines import recipe as recipes
 from pipelines.folder import RunFolder
+from pipelines.progress import Passes
 from pipelines.recipe import shipped
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +207,27 @@ def test_an_error_of_ours_is_exit_code_1_with_its_traceback() -> None:
 
 
 # -- streams
+
+
+def test_an_interruption_says_how_to_go_on(postgrad: Postgrad, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> dict[str, Path]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipes, "shipped", interrupted)
+    answer = postgrad("recipes")
+    assert (answer.code, "run the same command again" in answer.err) == (130, True)
+
+
+def test_a_step_without_a_bar_may_close_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress() as bars:  # a changed bound: the passes before are as they were, and draw none
+        Passes(bars).close("dedup", Done(documents=3), 1.0)
+    assert "3 documents" in capsys.readouterr().err
+
+
+def test_a_store_that_is_not_installed_is_one_clear_fault(postgrad: Postgrad, tmp_path: Path) -> None:
+    source = {"name": "web", "path": "nowhere://bucket/web.jsonl"}
+    where = written(tmp_path, {"name": "a", "sources": [source], "shards": {"tokenizer": {"vocabulary": 400}}})
+    is_one_clear_fault(postgrad("curate", where, "--runs", tmp_path), "nowhere", "pip install")
 
 
 def test_stdout_carries_the_path_and_stderr_the_rest(

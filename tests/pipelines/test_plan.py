@@ -119,6 +119,16 @@ def test_of_many_files_some_are_read_evenly_over_the_list(tmp_path: Path) -> Non
     assert (chosen[0], chosen[-1]) == ("000.txt", "099.txt")
 
 
+@pytest.mark.parametrize("name", ["x.zip", "x.parquet"])
+def test_a_damaged_file_does_not_end_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(sampling, "LOOK_BYTES", 1000)
+    monkeypatch.setattr(sampling, "LEAST_BYTES", 1000)
+    (tmp_path / name).write_bytes((zipped() if name == "x.zip" else parquet())[:-100])
+    found = look_at(tmp_path / name)
+    assert found.read_documents + found.unread > 0
+    assert found.read_bytes <= found.n_bytes
+
+
 def test_records_without_text_are_counted_apart(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"body": "x"}\n{"body": "y"}\n' + LINES.splitlines()[0] + b"\n{ broken\n")
     found = look_at(tmp_path / "a.jsonl")

@@ -119,6 +119,14 @@ def test_a_histogram_of_few_or_odd_values_has_rising_edges(values: list[float]) 
         assert sum(given["kept"]) + given["below"] + given["above"] == given["measured"]
 
 
+def test_the_bound_of_a_share_stands_in_the_chart_though_all_documents_are_alike() -> None:
+    none = np.zeros(9, bool)
+    for values in ([0.0] * 9, [1.0] * 9):
+        given = histogram(np.array(values), ~none, none, None, 0.3)
+        assert given["edges"][0] <= min(0.3, *values) < max(0.3, *values) <= given["edges"][-1]
+        assert (given["scale"], given["below"], given["above"]) == ("linear", 0, 0)
+
+
 def test_a_rule_for_one_language_refuses_nothing_in_another(run: Path, rows: list[Any]) -> None:
     german = [{**RULES[0], "only_languages": ["de"]}]
     words = curation_numbers(run, german)["measures"][0]
@@ -280,6 +288,10 @@ def test_a_torn_last_line_of_the_metrics_is_left_out(run: Path, tmp_path: Path) 
     assert write_page(torn).exists()
 
 
+def test_the_tokens_seen_are_those_of_all_steps(document: Any) -> None:
+    assert document.xpath("string(//dt[.='tokens seen']/following-sibling::dd)") == f"{300 * 65536:,}"
+
+
 # ---- parts
 
 
@@ -293,6 +305,14 @@ def test_differences_are_marked_on_both_sides_and_nothing_is_lost() -> None:
     for side, text in ((one, left), (two, right)):
         assert "".join(part for part, _ in side.parts) in text
         assert side.skipped + len("".join(part for part, _ in side.parts).split()) + side.rest == len(text.split())
+
+
+def test_what_a_truncated_copy_lacks_is_shown() -> None:
+    whole = " ".join(f"w{n}" for n in range(250))
+    one, two = side_by_side(whole, whole.rpartition(" ")[0])
+    assert one.skipped == two.skipped > 0
+    assert [text.strip() for text, differs in one.parts if differs] == ["w249"]
+    assert not any(differs for _, differs in two.parts)
 
 
 @pytest.mark.parametrize("texts", [("", ""), ("a", ""), ("same text", "same text"), (HOSTILE, HOSTILE + " x")])

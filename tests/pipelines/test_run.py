@@ -10,9 +10,10 @@ from pathlib import Path
 
 import datasets
 import pytest
-from outcomes import ROOT, metrics, postgrad, write_recipe
+from outcomes import ROOT, metrics, only_curated, postgrad, write_recipe
 from small import TRAIN, small_recipe
 
+from curate.shards.fault import Fault
 from curate.shards.seal import checksums
 from pipelines import recipe as recipes
 from pipelines.folder import RunFolder
@@ -106,6 +107,16 @@ def test_a_whole_run_over_a_finished_one_does_nothing_again(
     touched = {path.name for path in now if now[path] != before.get(path)}
     assert touched <= {"recipe.yaml", "report.html"}
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["curated", "trained", "evaluated"]
+
+
+def test_a_held_out_set_too_small_ends_a_run_before_the_training(
+    trained: RunFolder, corpus: Path, tmp_path: Path
+) -> None:
+    run = only_curated(trained, tmp_path)
+    with pytest.raises(Fault, match="clusters are the least") as fault:
+        whole_run(small_recipe(corpus, train=TRAIN, evaluate={"bytes_at_most": 1000}), runs=run.path.parent)
+    assert "evaluate.bytes_at_most" in fault.value.hint
+    assert not run.training.exists()
 
 
 def test_the_headline_says_documents_in_and_kept_and_before_and_after(trained: RunFolder) -> None:

@@ -22,6 +22,7 @@ from small import TRAIN, small_recipe
 from curate.ledger import read_ledger
 from curate.shards.fault import Fault
 from curate.shards.seal import checksums, sealed_with
+from pipelines.cards import model_card
 from pipelines.folder import RunFolder
 from pipelines.recipe import Recipe
 from pipelines.training import open_stream, train
@@ -332,6 +333,34 @@ def test_random_weights_of_an_earlier_beginning_are_not_taken_for_this_ones(
     shutil.copytree(tmp_path / "stale", run.training / "initial")  # as a kill before the first checkpoint leaves it
     train(changed(corpus, epochs=0.05), run)
     assert checksums(run.training / "initial") == checksums(trained.training / "initial")
+
+
+def test_what_a_resumed_run_began_from_is_not_written_anew(trained: RunFolder, corpus: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "small")
+    shutil.copytree(trained.path, run.path)
+    (run.training / "manifest.json").unlink()  # as a kill before the seal leaves it
+    began = (run.training / "initial" / "README.md").stat().st_mtime_ns
+    train(changed(corpus), run, resume=True)
+    assert (run.training / "initial" / "README.md").stat().st_mtime_ns == began
+    assert weights(run) == weights(trained)
+
+
+def test_rows_longer_than_the_positions_of_a_model_from_scratch_are_a_fault(
+    trained: RunFolder, corpus: Path, tmp_path: Path
+) -> None:
+    scratch = {**TRAIN["base"]["scratch"], "max_position_embeddings": 32}
+    with pytest.raises(Fault, match="rows of 64 tokens, but the model knows 32 positions"):
+        train(changed(corpus, base={"scratch": scratch}), only_curated(trained, tmp_path))
+
+
+def test_replay_without_general_training_text_is_said_and_not_claimed(
+    trained: RunFolder, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, recipe = only_curated(trained, tmp_path), changed(corpus)
+    shutil.rmtree(run.shards / "web" / "train")
+    assert stream_of(recipe, run).ledger()["corpora"].keys() == {"domain"}
+    assert "train.replay = 0.1 replays nothing" in capsys.readouterr().err
+    assert "replayed" not in model_card(recipe, run)
 
 
 def test_a_recipe_without_a_train_section_says_so(curated: RunFolder, corpus: Path) -> None:

@@ -128,6 +128,22 @@ def test_folders_that_hold_no_causal_model_are_faults(tiny_llama: Callable[..., 
         load_base(str(folder))
 
 
+def test_damaged_and_unfitting_folders_are_faults_too(tiny_llama: Callable[..., Any], tmp_path: Path) -> None:
+    folder = saved(tiny_llama(), tmp_path)
+    config, weights = folder / "config.json", (folder / "model.safetensors").read_bytes()
+    fields = json.loads(config.read_text())
+    config.write_text(json.dumps({**fields, "vocab_size": 101}))
+    with pytest.raises(Fault, match=r"lacks .* of LlamaForCausalLM: .*model\.embed_tokens\.weight"):
+        load_base(str(folder))
+    config.write_text(json.dumps({**fields, "num_attention_heads": 5}))
+    with pytest.raises(Fault, match="not a multiple of the number of attention heads"):
+        load_base(str(folder))
+    config.write_text(json.dumps(fields))
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])  # a download that was cut off
+    with pytest.raises(Fault, match="cannot load"):
+        load_base(str(folder))
+
+
 def test_a_tokenizer_or_row_too_large_for_the_model_is_a_fault(tiny_llama: Callable[..., Any], tmp_path: Path) -> None:
     folder = str(saved(tiny_llama(max_position_embeddings=64), tmp_path))
     load_base(folder, vocabulary=97, sequence_length=64)

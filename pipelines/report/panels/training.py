@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
@@ -39,7 +40,9 @@ class Training:
 
 def _value(line: dict[str, Any], name: str) -> float | None:
     value = line.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value == value else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _validation(line: dict[str, Any]) -> float | None:
@@ -85,7 +88,7 @@ def _short(value: float) -> float:
 
 def _facts(lines: list[dict[str, Any]], looks: dict[int, float | None], speed: str) -> list[tuple[str, str]]:
     speeds = [value for line in lines if (value := _value(line, speed)) is not None]
-    tokens = _value(lines[-1], "tokens")
+    tokens = sum(_value(line, "tokens") or 0.0 for line in lines)  # a line counts those of its own step
     return [
         ("optimizer steps", count(lines[-1]["step"])),
         ("tokens seen", count(tokens) if tokens else ABSENT),

@@ -177,6 +177,7 @@
   }));
   for (const place of document.querySelectorAll(".plot")) {
     place.data = JSON.parse(place.querySelector("script").textContent);
+    place.style.minHeight = place.dataset.height + "px"; // a link into the page must not slip when charts appear above it
     watch.observe(place);
   }
   const redraw = () => drawn.forEach((chart) => chart.redraw(true, true));
