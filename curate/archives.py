@@ -26,6 +26,7 @@ class Member:
     name: str
     n_bytes: int  # uncompressed, as the archive states it
     stream: BinaryIO
+    trouble: str = ""  # why its content can't be had, where it can't
 
 
 def members(stream: BinaryIO, archive: str) -> Iterator[Member]:
@@ -64,7 +65,12 @@ def _tar_members(stream: BinaryIO) -> Iterator[Member]:
         with tarfile.open(fileobj=cast(BinaryIO, forward), mode="r:", tarinfo=_Header) as archive:
             for member in archive:
                 archive.members = []  # type: ignore[attr-defined]  # it would keep every header ever read
-                if member.isfile() and not member.issparse() and not is_hidden(member.name):
+                if is_hidden(member.name):
+                    continue
+                if member.islnk() or member.issparse():
+                    trouble = "a hard link to another member" if member.islnk() else "stored as a sparse file"
+                    yield Member(member.name, member.size, io.BytesIO(), trouble)
+                elif member.isfile():
                     forward.seek(member.offset_data)
                     yield Member(member.name, member.size, cast(BinaryIO, _TarContent(forward, member.size)))
     except tarfile.TarError as error:

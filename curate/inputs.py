@@ -273,6 +273,9 @@ def _archived(stream: BinaryIO, file: InputFile, source: Source, fields: Fields)
 
 
 def _member_records(member: Member, path: str, source: Source, fields: Fields) -> Iterator[Record]:
+    if member.trouble:
+        yield quarantined(Place(path), 0, "unsupported_member", member.trouble, member.n_bytes)
+        return
     format, compression, archive = format_of(member.name)
     format = None if archive else source.format or format
     yield from _read_one(member.stream, path, format, compression, member.n_bytes, fields)

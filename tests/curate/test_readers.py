@@ -449,3 +449,18 @@ def test_lines_gives_a_document_a_line(tmp_path: Path) -> None:
         (3, "wrong_encoding"),
         (4, "last"),
     ]
+
+
+def test_members_whose_content_cannot_be_had_are_quarantined(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name, kind in (("one.txt", tarfile.REGTYPE), ("two.txt", tarfile.LNKTYPE), ("three.txt", tarfile.SYMTYPE)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, "" if kind == tarfile.REGTYPE else "one.txt"
+            entry.size = 5 if kind == tarfile.REGTYPE else 0
+            archive.addfile(entry, io.BytesIO(b"hello"))
+    source = Source(name="s", path=str(tmp_path / "a.tar"))
+    found = [r for file in list_files(source, tmp_path) for r in records(file, source)]
+    assert [(r.path, r.text or r.reason) for r in found] == [
+        ("a.tar!one.txt", "hello"),
+        ("a.tar!two.txt", "unsupported_member"),
+    ]
