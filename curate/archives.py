@@ -134,7 +134,11 @@ def _zip_members(stream: BinaryIO) -> Iterator[Member]:
         raise Damaged(DAMAGE, f"zip: {error}") from error
     with archive:
         for entry in archive.infolist():
-            if not entry.is_dir() and not is_hidden(entry.filename):
+            if entry.is_dir() or is_hidden(entry.filename):
+                continue
+            if entry.flag_bits & ENCRYPTED:
+                yield Member(entry.filename, entry.file_size, io.BytesIO(), "encrypted")
+            else:
                 yield Member(entry.filename, entry.file_size, _zip_content(archive, entry))
 
 
@@ -159,6 +163,7 @@ class _Broken(io.RawIOBase):
 
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # PKWARE APPNOTE 4.3.7
 STORED, DEFLATED = 0, 8
+ENCRYPTED = 0x1  # bit 0 of a member's flags: PKWARE APPNOTE 4.4.4
 
 
 def _salvaged(stream: BinaryIO) -> Iterator[Member]:

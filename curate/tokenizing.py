@@ -12,8 +12,8 @@ ids do not depend on how work was divided.
 
 **Literal special tokens.** A document that says "</s>" or "<|endoftext|>" speaks about a token, it is not one: such
 strings are encoded as text (what `split_special_tokens=True` does in transformers; its default would make them
-control tokens, and let a web page end a document). `special_strings` counts them. Added tokens that are not special
-(runs of spaces, `|||EMAIL_ADDRESS|||`) stay tokens.
+control tokens, and let a web page end a document). Added tokens that are not special (runs of spaces,
+`|||EMAIL_ADDRESS|||`) stay tokens.
 
 **What transformers makes of the file.** Where there is a tokenizer.json, transformers 5 ignores `add_bos_token` and
 `add_eos_token` of tokenizer_config.json, and so do we; but some of its classes (GPTNeoXTokenizer, LlamaTokenizer)
@@ -35,7 +35,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.shards.fault import Fault
 from curate.shards.seal import write_json
@@ -134,15 +133,6 @@ class Tokenizer:
         else:
             ids, offsets = _by_tokenizers(self.backend, documents)
         return self._terminated(ids, offsets)
-
-    def special_strings(self, texts: pa.LargeStringArray) -> np.ndarray:
-        """(n,) int64: how often each text spells out a special token. They are encoded as text."""
-        names = [token.content for token in self.backend.get_added_tokens_decoder().values() if token.special]
-        if not names:
-            return np.zeros(len(texts), np.int64)
-        longest_first = sorted(names, key=lambda name: (-len(name), name))
-        found = pc.count_substring_regex(texts, "|".join(map(re.escape, longest_first)))
-        return found.to_numpy(zero_copy_only=False).astype(np.int64)
 
     @cached_property
     def _fast(self) -> fastokens.Tokenizer | None:

@@ -61,7 +61,7 @@ from pipelines.tokenizer import prepare_tokenizer, tokenizer_origin
 SPLITS = ("train", "validation", "test")
 DOMAIN = "domain"
 CHANGED = "give the recipe another name, or add --fresh to make it again"
-OVER_REMOVAL = 0.01  # of the training documents: AI2 backs off at a tenth of that, web text seldom reaches it
+OVER_REMOVAL = 0.01  # of the training documents; AI2 backs off at a tenth of that
 
 
 def curation_fingerprint(recipe: Recipe, contents: Mapping[str, str]) -> dict[str, Any]:

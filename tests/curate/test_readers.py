@@ -464,3 +464,16 @@ def test_members_whose_content_cannot_be_had_are_quarantined(tmp_path: Path) -> 
         ("a.tar!one.txt", "hello"),
         ("a.tar!two.txt", "unsupported_member"),
     ]
+
+
+def test_an_encrypted_member_is_called_what_it_is(tmp_path: Path) -> None:
+    content = bytearray(zipped({"one.txt": b"hello", "two.txt": b"locked"}))
+    header = content.rindex(b"PK\x01\x02")  # the directory's entry of the second member
+    content[header + 8] |= 1  # flag bit 0: encrypted
+    (tmp_path / "a.zip").write_bytes(content)
+    source = Source(name="s", path=str(tmp_path / "a.zip"))
+    found = [r for file in list_files(source, tmp_path) for r in records(file, source)]
+    assert [(r.path, r.text or r.reason, r.evidence) for r in found] == [
+        ("a.zip!one.txt", "hello", None),
+        ("a.zip!two.txt", "unsupported_member", "encrypted"),
+    ]
