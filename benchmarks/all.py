@@ -1,6 +1,6 @@
 """Run every benchmark and write its table into README.md, between the marks that bear its name.
 
-    python -m benchmarks.all --data ../shared/data            sizes of the README, about a quarter of an hour
+    python -m benchmarks.all --data ../shared/data            sizes of the README, about an hour
     python -m benchmarks.all --quick                          the programs' own defaults, generated text, minutes
     python -m benchmarks.all --only measuring --only packing  some of them
 
@@ -24,11 +24,16 @@ from benchmarks.contest import from_json, in_words, machine
 
 README = Path(__file__).parent / "README.md"
 
-# Program -> sizes of the figures in the README: 25 MB of text is what the design's figures of the peers stand on
+# Program -> sizes of the figures in the README. 200 MB of text and more; a part of it for peers that do some megabytes
+# a second, a single turn for one that takes minutes
 SIZES = {
-    "measuring": "--mb 25",
-    "minhash_signatures": "--mb 25",
-    "curation": "--mb 25 --more 50",
+    "measuring": "--mb 200 --part 20",
+    "html_extraction": "",
+    "minhash_signatures": "--mb 200 --part 20",
+    "languages": "",
+    "curation": "--mb 200 --peer-rounds 1 --more 1000",
+    "stages": "--mb 200",
+    "memory": "--gb 0.5 1 2 5",
     "packing": "--documents 2_000_000 --tokens 40_000_000",
     "training": "--tokens 32_000",
 }
@@ -40,12 +45,15 @@ def main(line: list[str] | None = None) -> int:
     asked.add_argument("--quick", action="store_true", help="the programs' own, smaller sizes")
     asked.add_argument("--data", type=Path, help="text for the programs that take text (see benchmarks/texts.py)")
     asked.add_argument("--only", action="append", choices=sorted(SIZES), help="just this one; may be repeated")
+    asked.add_argument("--keep", type=Path, help="sizes that benchmarks.memory found before: not run again")
     given = asked.parse_args(line)
     failed = []
     for program in given.only or SIZES:
         words = [] if given.quick else shlex.split(SIZES[program])
         if given.data is not None and program not in WITHOUT_TEXT:
             words = ["--data", str(given.data), *words]
+        if given.keep is not None and program == "memory":
+            words += ["--keep", str(given.keep)]
         result = run(program, words)
         if result is None:
             failed.append(program)

@@ -11,7 +11,8 @@
 Everyone warms up first, untimed (compilation, caches, imports). Then rounds: in each, everyone has one turn, in an
 order that moves on by one place a round, so that a busy spell of the machine hits nobody alone. The median counts.
 Where the work is one thread's, the clock is the CPU's, which does not run while others have the core; else it is the
-wall's.
+wall's. Where a peer would take too long it has fewer turns, or a part of the same work: its row says so, and speeds are
+compared, not seconds.
 
 A program checks that both sides did the same work before it calls `tell`; `Unequal` says they did not, and nothing is
 printed as a result.
@@ -29,8 +30,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 LEAST_SECONDS = 0.2  # of a turn
+DATA = "JSONL file, or folder such as ../shared/data; else generated text"
 
 
 class Unequal(Exception):
@@ -43,6 +46,10 @@ class Entrant:
     run: Callable[[], float]
     """Does the work; gives the seconds it takes once."""
     warm_up: Callable[[], object]
+    at_most: int | None = None
+    """Turns. None: as many as there are rounds."""
+    part: float | None = None
+    """How much of the work it does, in the outcome's unit. None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,8 @@ class Turns:
 
     name: str
     seconds: tuple[float, ...]
+    part: float | None = None
+    """How much of the work that was, in the outcome's unit. None: all."""
 
     @property
     def median(self) -> float:
@@ -68,6 +77,23 @@ class Outcome:
     """Ours first."""
     same_work: str
     notes: tuple[str, ...] = ()
+
+    def speed(self, turns: Turns) -> float:
+        """Of an entrant, in the unit per second."""
+        return (self.amount if turns.part is None else turns.part) / turns.median
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A result that is no contest: what was found of us alone."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+Result = Outcome | Table
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -93,8 +119,9 @@ def hold(entrants: Sequence[Entrant], rounds: int) -> tuple[Turns, ...]:
     for number in range(rounds):
         first = number % len(entrants)
         for entrant in (*entrants[first:], *entrants[:first]):
-            seconds[entrant.name].append(entrant.run())
-    return tuple(Turns(name, tuple(taken)) for name, taken in seconds.items())
+            if entrant.at_most is None or number < entrant.at_most:
+                seconds[entrant.name].append(entrant.run())
+    return tuple(Turns(entrant.name, tuple(seconds[entrant.name]), entrant.part) for entrant in entrants)
 
 
 # -- the command line that all programs share
@@ -104,49 +131,62 @@ def parser(story: str | None, *, mb: float | None = None, rounds: int = 3) -> ar
     """`mb`: default size of the text, for programs that take text."""
     asked = argparse.ArgumentParser(description=(story or "").splitlines()[0])
     if mb is not None:
-        asked.add_argument("--data", type=Path, help="JSONL file, or folder with medical/ in it; else generated text")
+        asked.add_argument("--data", type=Path, help=DATA)
         asked.add_argument("--mb", type=float, default=mb, help="text that everyone works on (default: %(default)s)")
     asked.add_argument("--rounds", type=int, default=rounds, help="turns that each has (default: %(default)s)")
     asked.add_argument("--json", type=Path, help="write the results there too")
     return asked
 
 
-def tell(given: argparse.Namespace, outcomes: Sequence[Outcome]) -> None:
-    for outcome in outcomes:
-        print(in_words(outcome))
+def tell(given: argparse.Namespace, results: Sequence[Result]) -> None:
+    for result in results:
+        print(in_words(result))
     print(machine())
     if given.json:
-        given.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1), encoding="utf-8")
+        given.json.write_text(json.dumps([asdict(result) for result in results], indent=1), encoding="utf-8")
 
 
-def from_json(found: dict[str, object]) -> Outcome:
-    turns = tuple(Turns(one["name"], tuple(one["seconds"])) for one in found["turns"])  # type: ignore[attr-defined]
-    return Outcome(**{**found, "turns": turns, "notes": tuple(found["notes"])})  # type: ignore[arg-type]
+def from_json(found: dict[str, Any]) -> Result:
+    if "head" in found:
+        rows = tuple(tuple(row) for row in found["rows"])
+        return Table(found["title"], tuple(found["head"]), rows, tuple(found["notes"]))
+    turns = tuple(Turns(one["name"], tuple(one["seconds"]), one.get("part")) for one in found["turns"])
+    return Outcome(**{**found, "turns": turns, "notes": tuple(found["notes"])})
 
 
-def in_words(outcome: Outcome) -> str:
+def in_words(result: Result) -> str:
     """A result as Markdown."""
-    ours = outcome.turns[0].median
-    rounds = len(outcome.turns[0].seconds)
-    lines = [
-        f"**{outcome.work}**",
-        "",
-        f"Same work: {outcome.same_work}.",
-        "",
-        f"| who | median of {rounds}, {outcome.clock} | from - to | {outcome.unit}/s | ours is |",
-        "|---|---|---|---|---|",
-    ]
-    for turns in outcome.turns:
-        ratio = "" if turns.name.startswith("ours") else f"× {_short(turns.median / ours)}"
-        span = f"{_short(min(turns.seconds))} - {_short(max(turns.seconds))} s"
-        speed = _short(outcome.amount / turns.median)
-        lines.append(f"| {turns.name} | {_short(turns.median)} s | {span} | {speed} | {ratio} |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in outcome.notes), ""])
+    notes = ["", *(f"- {note}" for note in result.notes), ""]
+    if isinstance(result, Table):
+        return "\n".join([f"**{result.title}**", "", *table(result.head, result.rows), *notes])
+    rounds = len(result.turns[0].seconds)
+    head = ("who", f"median of {rounds}, {result.clock}", "from - to", f"{result.unit}/s", "ours is")
+    said = [f"**{result.work}**", "", f"Same work: {result.same_work}.", ""]
+    return "\n".join([*said, *table(head, [_row(result, turns) for turns in result.turns]), *notes])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def _row(outcome: Outcome, turns: Turns) -> tuple[str, ...]:
+    ours = outcome.turns[0]
+    asides = [f"on {short(turns.part)} {outcome.unit}"] if turns.part is not None else []
+    asides += [_times(len(turns.seconds))] if len(turns.seconds) < len(ours.seconds) else []
+    name = turns.name + (f" ({', '.join(asides)})" if asides else "")
+    span = f"{short(min(turns.seconds))} - {short(max(turns.seconds))} s"
+    speed = outcome.speed(turns)
+    ratio = "" if turns.name.startswith("ours") else f"× {short(outcome.speed(ours) / speed)}"
+    return name, f"{short(turns.median)} s", span, short(speed), ratio
+
+
+def _times(turns: int) -> str:
+    return "once" if turns == 1 else f"{turns} times"
 
 
 def machine() -> str:
     """Processor, cores, how busy they are, and the versions that matter, in one line."""
-    packages = ("numpy", "numba", "pyarrow", "datatrove", "datasketch", "datasets", "torch", "transformers")
+    packages = ("numpy", "numba", "pyarrow", "datatrove", "datasketch", "rensa", "datasets", "torch", "transformers")
     found = ", ".join(f"{name} {_version(name)}" for name in packages if _version(name))
     busy = f" (load average {os.getloadavg()[0]:.1f})" if hasattr(os, "getloadavg") else ""
     return f"Machine: {_processor()}, {_cores()} cores{busy}; Python {platform.python_version()}, {found}"
@@ -170,10 +210,10 @@ def _version(package: str) -> str:
         return ""
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """Three digits that count: more would be noise.
 
-    >>> _short(0.01234), _short(5.678), _short(1234567)
+    >>> short(0.01234), short(5.678), short(1234567)
     ('0.0123', '5.68', '1,230,000')
     """
     if number >= 1000:

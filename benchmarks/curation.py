@@ -1,17 +1,20 @@
-"""Raw JSONL to tokenised files: ours from end to end beside datatrove doing the job with its own steps.
+"""Raw JSONL.zst to tokenised shards: `postgrad curate` beside datatrove doing the job with its own steps.
 
-    python -m benchmarks.curation --data ../shared/data --mb 8
+    python -m benchmarks.curation --data ../shared/data --mb 200 --rounds 1 --more 1000
 
-The job: read, Gopher quality and repetition rules, MinHash near-duplicates (word 5-grams, 14 bands of 8 rows), tokenise
-what stays. Both run on datatrove's local executor with the same number of workers, over the same files, from cold
-processes; seconds are the wall's and include starting workers, which weighs less the larger the text.
+The job: read, tell languages, judge by Gopher's, C4's and FineWeb's rules, drop duplicates by MinHash (word 5-grams, 14
+bands of 8 rows), tokenise what stays. Each side is the command that its user runs, in a process of its own, over the
+same files with the same number of workers; seconds are the wall's, from the start of the interpreter to its end.
 
-    datatrove   FineWeb's pipelines, five of them: filters, signatures, buckets, clusters, tokens of what is left
-    ours        all stages of `postgrad curate`: those, and besides them cleaning, language, exact duplicates,
-                verification of every near-duplicate pair, splits, decontamination, the ledger, the report's numbers
+    datatrove   benchmarks/datatrove_chain.py: FineWeb's pipelines, five of them
+    ours        `postgrad curate` with nothing switched off: all that, and besides it cleaning, every family of
+                measures, every rule judged for every document, personal data counted, exact duplicates, verification
+                of every near-duplicate pair, splits by cluster, decontamination of what is trained on, removed text
+                kept, the ledger, the report's numbers
 
-datatrove removes whatever its signatures call near, ours what proves near once the texts are compared, and besides it
-training documents that quote held-out ones; so a few documents differ. Same work means: nearly all
+A few documents differ. datatrove removes whatever its signatures call near, ours what proves near once the texts are
+compared; the language is told from windows here and from the whole text there; sentences are counted in other ways.
+Same work means: but for training documents that quote held-out ones, which ours alone looks for and removes, nearly all
 documents stand in both outputs with the very same tokens.
 """
 
@@ -22,135 +25,251 @@ import json
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.contest import Entrant, Outcome, Unequal, hold, parser, tell, wall_seconds
-from benchmarks.texts import n_bytes, texts
+from benchmarks.corpus import documents
+from curate.tokenizing import Tokenizer
 
+ROOT = Path(__file__).parent.parent
 ALIKE = 0.95  # least share of documents, of those that either side has, that must be in both with the same tokens
 VOCABULARY = 4096
-EOS = "</s>"
-BANDS, ROWS, SHINGLE_WORDS, SEED = 14, 8, 5, 1
+TRAINED_ON = 2_000  # documents: the tokenizer
+FILE_BYTES = 32 << 20  # of text, at most, where there are many; and never fewer files than four a worker
+MEASURES = ["gopher_quality", "gopher_repetition", "c4", "fineweb", "refinedweb", "domain_text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     folder: Path
-    raw: Path  # of JSONL files, one a worker
+    raw: Path  # of .jsonl.zst files
     workers: int
+    documents: int
+    n_bytes: int  # of text
+    all_languages: bool  # made-up words are in none
+    few: bool  # documents: what is held out must be a larger share
 
     @property
     def tokenizer(self) -> Path:
         return self.folder / "tokenizer"
 
+    @property
+    def run(self) -> Path:
+        return self.folder / "runs" / self.raw.name
+
+    @property
+    def theirs(self) -> Path:
+        return self.folder / "datatrove" / self.raw.name
+
 
 def main(line: list[str] | None = None) -> None:
     asked = parser(__doc__, mb=4)
     asked.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
+    asked.add_argument("--peer-rounds", type=int, help="turns that datatrove has (default: as many)")
     asked.add_argument("--more", type=float, default=0, help="MB that ours runs on besides, alone: what starting costs")
     given = asked.parse_args(line)
-    with tempfile.TemporaryDirectory() as folder:
-        documents = texts(given.data, given.mb)
-        work = prepare(Path(folder), documents, given.workers)
-        outcome = contest(work, documents, given.rounds)
-        alone = [_alone(work, texts(given.data, given.more))] if given.more else []
-        tell(given, [outcome, *alone])
+    with tempfile.TemporaryDirectory() as at:
+        folder, workers = Path(at), given.workers
+        train(folder, documents(given.data, given.mb))
+        small = prepare(folder, "small", islice(documents(given.data, 1), 200), workers, given.data is None)
+        work = prepare(folder, "raw", documents(given.data, given.mb), workers, given.data is None)
+        outcomes = [contest(work, small, given.rounds, given.peer_rounds)]
+        if given.more:
+            more = prepare(folder, "more", documents(given.data, given.more), workers, given.data is None)
+            outcomes.append(_alone(more))
+        tell(given, outcomes)
 
 
-def prepare(folder: Path, documents: list[str], workers: int) -> Work:
-    """Write the raw files and train the tokenizer that both sides use."""
+# -- the files both sides get
+
+
+def train(folder: Path, texts: Iterator[str]) -> None:
+    """The tokenizer that both sides use."""
     from curate.train_tokenizer import train_tokenizer
 
-    work = Work(folder, folder / "raw", workers)
-    _write_raw(work.raw, documents, workers)
-    train_tokenizer(documents[:2_000], VOCABULARY, work.tokenizer)
-    return work
+    train_tokenizer(list(islice(texts, TRAINED_ON)), VOCABULARY, folder / "tokenizer")
 
 
-def _write_raw(raw: Path, documents: list[str], files: int) -> None:
+def prepare(folder: Path, name: str, texts: Iterable[str], workers: int, made_up: bool) -> Work:
+    """Write the raw files. Ids rise with files and lines, so that the lowest id of a cluster is the first read."""
+    n, n_bytes = write_files(folder / name, texts, 4 * workers)
+    return Work(folder, folder / name, workers, n, n_bytes, made_up, n < 5_000)
+
+
+def write_files(raw: Path, texts: Iterable[str], at_least: int) -> tuple[int, int]:
+    """(documents, bytes of text) of so many .jsonl.zst files, or a multiple, written by turns in one pass."""
+    import orjson
+    import zstandard
+
     raw.mkdir(parents=True)
-    for part in range(files):
-        with (raw / f"part-{part}.jsonl").open("w", encoding="utf-8") as file:
-            for i in range(part, len(documents), files):
-                # ids in the order of files and lines, so that the lowest id of a cluster is the first that is read
-                file.write(json.dumps({"id": f"{part}-{i:09d}", "text": documents[i]}) + "\n")
+    n, n_bytes = 0, 0
+    round_bytes = at_least * FILE_BYTES
+    texts = iter(texts)
+    while True:
+        first = n_bytes // round_bytes * at_least
+        opened = [
+            zstandard.ZstdCompressor(3).stream_writer((raw / f"part-{first + k:04d}.jsonl.zst").open("wb"))
+            for k in range(at_least)
+        ]
+        until = n_bytes + round_bytes
+        for text in texts:
+            part = n % at_least
+            opened[part].write(orjson.dumps({"id": f"{first + part:04d}-{n:09d}", "text": text}) + b"\n")
+            n, n_bytes = n + 1, n_bytes + len(text.encode())
+            if n_bytes >= until:
+                break
+        ended = n_bytes < until
+        for file in opened:
+            file.close()
+        if ended:
+            return n, n_bytes
 
 
-def contest(work: Work, documents: list[str], rounds: int) -> Outcome:
-    small = Work(work.folder, work.folder / "raw-small", work.workers)
-    _write_raw(small.raw, documents[:200], work.workers)
-    same_work = check(work)
+# -- the contest
+
+
+def contest(work: Work, small: Work, rounds: int, peer_rounds: int | None) -> Outcome:
     entrants = [
         Entrant("ours, everything on", lambda: wall_seconds(lambda: ours(work)), lambda: ours(small)),
-        Entrant("datatrove", lambda: wall_seconds(lambda: datatrove(work)), lambda: datatrove(small)),
+        Entrant(
+            "datatrove", lambda: wall_seconds(lambda: datatrove(work)), lambda: datatrove(small), at_most=peer_rounds
+        ),
     ]
+    turns = hold(entrants, rounds)
+    files = len(list(work.raw.iterdir()))
     return Outcome(
-        work=f"{len(documents):,} documents, {n_bytes(documents) / 1e6:.1f} MB of JSONL to tokens, "
+        work=f"{work.documents:,} documents, {work.n_bytes / 1e6:.1f} MB of JSONL.zst in {files} files to tokens, "
         f"{work.workers} workers",
         unit="MB",
-        amount=n_bytes(documents) / 1e6,
+        amount=work.n_bytes / 1e6,
         clock="wall",
-        turns=hold(entrants, rounds),
-        same_work=same_work,
+        turns=turns,
+        same_work=check(work),
         notes=(
-            "datatrove gets its words from a regular expression: its English splitter (spaCy, slower) does not come "
-            "with its extra.",
+            f"Ours, seconds of each stage: {_by_stage(work)}.",
+            f"datatrove, seconds of each pipeline: {_in_words(json.loads((work.theirs / 'seconds').read_text()))}.",
+            "C4's filter also rewrites the text; here both sides take its verdict and leave the text.",
+            "datatrove gets its words and sentences from regular expressions: its English splitter (spaCy, slower) "
+            "does not come with its extra.",
             "datatrove hashes shingles with sha1, as FineWeb's pipeline does: its default, xxhash of a string, raises "
             "with xxhash 4.",
-            "datatrove's language filter was left out: it fetches its model from the network.",
         ),
     )
 
 
-def _alone(work: Work, documents: list[str]) -> Outcome:
-    more = Work(work.folder, work.folder / "raw-more", work.workers)
-    _write_raw(more.raw, documents, work.workers)
+def _alone(work: Work) -> Outcome:
+    turns = hold([Entrant("ours, everything on", lambda: wall_seconds(lambda: ours(work)), lambda: None)], 1)
     return Outcome(
-        work=f"Ours alone on more text: {len(documents):,} documents, {n_bytes(documents) / 1e6:.1f} MB",
+        work=f"Ours alone on more text: {work.documents:,} documents, {work.n_bytes / 1e6:.1f} MB",
         unit="MB",
-        amount=n_bytes(documents) / 1e6,
+        amount=work.n_bytes / 1e6,
         clock="wall",
-        turns=hold([Entrant("ours, everything on", lambda: wall_seconds(lambda: ours(more)), lambda: None)], 1),
+        turns=turns,
         same_work="no peer in this table; it shows what starting the workers weighs above",
+        notes=(f"Seconds of each stage: {_by_stage(work)}.",),
     )
 
 
-# -- ours
+def _by_stage(work: Work) -> str:
+    return _in_words({str(stage["stage"]): float(stage["seconds"]) for stage in stages(work.run)})
 
 
-def ours(work: Work) -> Path:
+def stages(run: Path) -> list[dict[str, float | str]]:
+    """What a run says of its stages: documents, bytes, seconds, peak_bytes of each."""
+    return [json.loads(line) for line in (run / "stages.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def _in_words(seconds: dict[str, float]) -> str:
+    return ", ".join(f"{name} {taken:.1f}" for name, taken in seconds.items())
+
+
+# -- both sides
+
+
+def ours(work: Work) -> None:
     """The run folder, curated."""
-    from pipelines.curation import curate
-    from pipelines.recipe import check as check_recipe
-    from pipelines.run import begin
+    shutil.rmtree(work.run, ignore_errors=True)
+    command([sys.executable, "-m", "pipelines", "curate", str(write_recipe(work)), "--runs", str(work.folder / "runs")])
 
-    shutil.rmtree(work.folder / "runs", ignore_errors=True)
-    # datatrove keeps the copy it read first
-    duplicates = {"bands": BANDS, "rows": ROWS, "shingle_words": SHINGLE_WORDS, "keep": "lowest_id"}
-    split = {"validation": 0.05, "test": 0.05}  # wide enough that a small input has a test set
-    recipe = check_recipe(
-        {
-            "name": "ours",
-            "seed": SEED,
-            "sources": [{"name": "docs", "path": str(work.raw / "*.jsonl"), "id": "id"}],
-            "curate": {"language": {"keep": "all"}, "duplicates": duplicates, "split": split},
-            "shards": {"tokenizer": str(work.tokenizer)},
-            "engine": {"workers": work.workers},
+
+def write_recipe(work: Work) -> Path:
+    held_out = 0.05 if work.few else 0.02
+    recipe = {
+        "name": work.raw.name,
+        "seed": 1,
+        "sources": [{"name": "docs", "path": str(work.raw / "*.jsonl.zst"), "id": "id"}],
+        "curate": {
+            "language": {"keep": "all" if work.all_languages else ["en"]},
+            "measures": MEASURES,
+            "quality": {"preset": ["gopher", "c4", "fineweb"]},
+            "duplicates": {"keep": "lowest_id"},  # datatrove keeps the copy it read first
+            "split": {"validation": held_out, "test": held_out},
         },
-        "benchmark",
+        "shards": {"tokenizer": str(work.tokenizer)},
+        "engine": {"workers": work.workers},
+    }
+    path = work.folder / f"{work.raw.name}.yaml"
+    path.write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
+    return path
+
+
+def datatrove(work: Work) -> None:
+    """The folder of its tokenised files, and the seconds of its pipelines."""
+    shutil.rmtree(work.theirs, ignore_errors=True)
+    words = [str(work.raw), str(work.theirs), str(work.tokenizer), str(work.workers)]
+    words += ["--all-languages"] if work.all_languages else []
+    said = command([sys.executable, "-m", "benchmarks.datatrove_chain", *words])
+    (work.theirs / "seconds").write_text(said.splitlines()[-1])
+
+
+def command(words: Sequence[str]) -> str:
+    """Its stdout. Where it fails, its stderr is shown; otherwise both sides' talk there is nobody's."""
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stderr[-5_000:], file=sys.stderr)
+        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}")
+    return done.stdout
+
+
+# -- the same work
+
+
+def check(work: Work) -> str:
+    """Of what the last turns left. Raises Unequal unless nearly all documents stand in both with the same tokens."""
+    tokenizer = Tokenizer.load(work.tokenizer)
+    mine, leaking = (
+        Counter(_digest(tokens[:-1]) for tokens in some)  # without EOS, which datatrove's lack
+        for some in (_our_tokens(work.run), _leaking(work.run, tokenizer))
     )
-    folder = begin(recipe, work.folder / "runs")
-    with _quiet():
-        curate(recipe, folder)
-    return folder.path
+    theirs = Counter(_digest(tokens) for tokens in _their_tokens(work.theirs / "tokens"))
+    both, either = (mine & theirs).total(), (mine | (theirs - leaking)).total()
+    told = (
+        f"{mine.total():,} documents stay by ours and {theirs.total():,} by datatrove's, {both:,} of them in both with "
+        f"the same tokens: {both / max(either, 1):.1%} of those that either keeps, but for what ours alone removes as "
+        f"contaminated. Ours removed {_removed(work.run)}"
+    )
+    if both < ALIKE * either or not both:
+        raise Unequal(told)
+    return told
+
+
+def _leaking(run: Path, tokenizer: Tokenizer) -> Iterator[np.ndarray]:
+    """Tokens of what left because it quotes held-out text."""
+    import pyarrow.parquet as pq
+
+    for path in sorted((run / "curated" / "removed").glob("*.parquet")):
+        rows = pq.read_table(path, columns=["text"], filters=[("stage", "==", "contamination")])
+        tokens, offsets = tokenizer.encode(rows["text"].combine_chunks().cast("large_string"))
+        yield from (tokens[a:b].astype(np.uint16) for a, b in pairwise(offsets))
 
 
 def _our_tokens(run: Path) -> Iterator[np.ndarray]:
@@ -162,75 +281,6 @@ def _our_tokens(run: Path) -> Iterator[np.ndarray]:
             yield from (shards.tokens(document) for document in range(len(shards)))
 
 
-# -- datatrove
-
-
-def datatrove(work: Work) -> Path:
-    """The folder of its tokenised files."""
-    from datatrove.executor import LocalPipelineExecutor
-
-    out = work.folder / "datatrove"
-    shutil.rmtree(out, ignore_errors=True)
-    files = work.workers
-    for number, (steps, tasks) in enumerate(_pipelines(work, out, files)):
-        logs, workers = str(out / "logs" / str(number)), min(work.workers, tasks)
-        with _quiet():
-            LocalPipelineExecutor(pipeline=steps, tasks=tasks, workers=workers, logging_dir=logs).run()
-    return out / "tokens"
-
-
-def _pipelines(work: Work, out: Path, files: int) -> list[tuple[list[Any], int]]:
-    """(steps, tasks) of each pipeline: what it writes between them is what it needs again."""
-    from datatrove.pipeline.dedup import (
-        MinhashDedupBuckets,
-        MinhashDedupCluster,
-        MinhashDedupFilter,
-        MinhashDedupSignature,
-    )
-    from datatrove.pipeline.dedup.minhash import MinhashConfig
-    from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
-    from datatrove.pipeline.readers import JsonlReader
-    from datatrove.pipeline.tokens import DocumentTokenizer
-    from datatrove.pipeline.writers import JsonlWriter
-    from datatrove.utils.hashing import HashConfig
-
-    from benchmarks.datatrove_words import Expression
-
-    words = Expression()
-    config = MinhashConfig(
-        n_grams=SHINGLE_WORDS,
-        num_buckets=BANDS,
-        hashes_per_bucket=ROWS,
-        seed=SEED,
-        hash_config=HashConfig(hash_fc="sha1", precision=64),
-    )
-    filtered, places = str(out / "filtered"), {name: str(out / name) for name in ("signatures", "pairs", "clusters")}
-    return [
-        (
-            [
-                JsonlReader(str(work.raw)),
-                GopherRepetitionFilter(language=words),
-                GopherQualityFilter(language=words),
-                JsonlWriter(filtered, compression=None),
-            ],
-            files,
-        ),
-        ([JsonlReader(filtered), MinhashDedupSignature(places["signatures"], config, words)], files),
-        ([MinhashDedupBuckets(places["signatures"], places["pairs"], config=config)], BANDS),
-        ([MinhashDedupCluster(places["pairs"], places["clusters"], config=config)], 1),
-        (
-            [
-                JsonlReader(filtered),
-                MinhashDedupFilter(places["clusters"]),
-                DocumentTokenizer(
-                    str(out / "tokens"), str(work.tokenizer / "tokenizer.json"), eos_token=None, shuffle_documents=False
-                ),
-            ],
-            files,
-        ),
-    ]
-
-
 def _their_tokens(folder: Path) -> Iterator[np.ndarray]:
     for path in sorted(folder.glob("*.ds")):
         ends = [end for (end,) in struct.iter_unpack("<Q", Path(f"{path}.index").read_bytes())]
@@ -238,51 +288,16 @@ def _their_tokens(folder: Path) -> Iterator[np.ndarray]:
         yield from (tokens[a:b] for a, b in zip([0, *ends], ends, strict=False))
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing on stderr, of this process and those it starts: both sides talk there while they work."""
-    was, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(was, 2)
-        os.close(was)
-        os.close(nowhere)
-
-
-# -- the same work
-
-
-def check(work: Work) -> str:
-    """Raises Unequal unless nearly all documents stand in both outputs with the same tokens."""
-    from curate.tokenizing import Tokenizer
-
-    eos = Tokenizer.load(work.tokenizer).eos
-    run = ours(work)
-    mine = Counter(_digest(tokens[:-1]) for tokens in _our_tokens(run))  # each ends in EOS, which datatrove's lack
-    last = {int(tokens[-1]) for tokens in _our_tokens(run)}
-    assert last == {eos}, "a document of ours doesn't end in EOS"
-    theirs = Counter(_digest(tokens) for tokens in _their_tokens(datatrove(work)))
-    both, either = (mine & theirs).total(), (mine | theirs).total()
-    if both < ALIKE * either:
-        raise Unequal(f"only {both:,} of {either:,} documents stand in both outputs with the same tokens")
-    removed = _removed(run)
-    return (
-        f"{mine.total():,} documents stay by ours and {theirs.total():,} by datatrove's, {both:,} of them in both with "
-        f"the same tokens; ours removed {', '.join(f'{n:,} by {stage}' for stage, n in sorted(removed.items()))}"
-    )
-
-
 def _digest(tokens: np.ndarray) -> bytes:
     return hashlib.sha256(tokens.tobytes()).digest()
 
 
-def _removed(run: Path) -> Counter[str]:
+def _removed(run: Path) -> str:
     import pyarrow.parquet as pq
 
-    ledger = pq.read_table(run / "curated" / "ledger", columns=["fate", "stage"]).to_pylist()
-    return Counter(row["stage"] for row in ledger if row["fate"] != "kept")
+    ledger = pq.read_table(run / "curated" / "ledger", columns=["fate", "stage"]).to_pydict()
+    counted = Counter(stage for fate, stage in zip(ledger["fate"], ledger["stage"], strict=True) if fate != "kept")
+    return ", ".join(f"{n:,} by {stage}" for stage, n in sorted(counted.items())) or "none"
 
 
 if __name__ == "__main__":

@@ -13,15 +13,18 @@ from datatrove.utils.word_tokenizers import WordTokenizer, load_word_tokenizer
 
 from curate.text import TextBatch
 
+SENTENCE_END = re.compile(r"[.!?][.!?)\]\"'’”]*\s+(?=[^a-z\s])")  # of English; dots before a small letter end nothing
+
 
 class _Words(WordTokenizer):
-    """Only words: none of the steps run here asks for sentences."""
+    """Sentences, for the one step that counts them (C4's), end where a mark is followed by no small letter."""
 
     def sent_tokenize(self, text: str) -> list[str]:
-        return [text]
+        return [text[a:b] for a, b in self.span_tokenize(text)]
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-        return [(0, len(text))]
+        ends = [found.end() for found in SENTENCE_END.finditer(text)]
+        return list(pairwise([0, *ends, len(text)]))
 
 
 class Expression(_Words):

@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from curate.frames import PIECE
 from curate.records import Damaged
-from curate.streams import PIECE, Intact, decompressed
+from curate.streams import Intact, decompressed
 
 DAMAGE = "truncated_archive"
+LARGEST_HEADER = 1 << 20  # bytes of a tar's extended header (long names, attributes): a hostile one claims gigabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class _Forward(io.RawIOBase):
         self._stream, self._at = stream, 0
 
     def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= LARGEST_HEADER:
+            raise Damaged(DAMAGE, f"tar header at byte {self._at:,} claims {size:,} bytes")
         content = self._stream.read(size)
         self._at += len(content)
         return content
@@ -112,7 +116,7 @@ class _TarContent(io.RawIOBase):
         return True
 
     def readinto(self, target: memoryview) -> int:  # type: ignore[override]
-        wanted = min(len(target), self._left)
+        wanted = min(len(target), self._left, LARGEST_HEADER)
         content = self._stream.read(wanted)
         if wanted and not content:
             raise Damaged(DAMAGE, "tar: the archive ends within this member")
@@ -145,7 +149,9 @@ def _zip_members(stream: BinaryIO) -> Iterator[Member]:
 def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
     """A member, or a stream that breaks at once: a locked or garbled member does not take its neighbours with it."""
     try:
-        return cast(BinaryIO, Intact(cast(BinaryIO, archive.open(entry)), DAMAGE))
+        # zipfile bounds what inflate makes, not what bz2 and lzma make: 4 kB of bz2 are 80 MB of zeros at most
+        at_once = 1 << 20 if entry.compress_type in (STORED, DEFLATED) else 1 << 12
+        return cast(BinaryIO, Intact(archive.open(entry), DAMAGE, at_once))
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, struct.error, EOFError) as error:
         return cast(BinaryIO, _Broken(f"zip: {error}"))
 

@@ -40,6 +40,9 @@ _UNSPACED = (
     (0x20000, 0x3FFFF),  # Han extensions B and later
 )
 
+# Outside stand unified ideographs, Hangul syllables, surrogates and private use, which stand for themselves.
+_MAY_FOLD = ((0x1, 0x3400), (0xA000, 0xAC00), (0xF900, 0x20000), (0x2F800, 0x2FA20))
+
 _BITS = {"L": LETTER, "M": MARK, "N": NUMBER, "P": PUNCTUATION, "S": SYMBOL}
 
 
@@ -51,18 +54,18 @@ def classes() -> npt.NDArray[np.uint8]:
     (True, True, True)
     """
     table = np.zeros(CODE_POINTS, np.uint8)
-    for code in range(CODE_POINTS):
-        category = unicodedata.category(chr(code))
-        bits = _BITS.get(category[0], 0)
-        if category == "Pc":
-            bits |= CONNECTOR
-        table[code] = bits
+    every = np.arange(CODE_POINTS, dtype=np.uint32).view("<U1")  # each code point as a string of one character
+    is_letter = np.char.isalpha(every)
+    table[is_letter] = LETTER
+    others = [*np.flatnonzero(~is_letter[:0x20000]).tolist(), *range(0xE0000, 0xE0200)]  # no more of them elsewhere
+    categories = [unicodedata.category(chr(code)) for code in others]
+    bits = {category: _BITS.get(category[0], 0) for category in set(categories)}
+    bits["Pc"] |= CONNECTOR
+    table[others] = [bits[category] for category in categories]
     for first, last in _UNSPACED:
         block = table[first : last + 1]
         block[(block & LETTER) != 0] |= ALONE
-    for code in [*range(0x3100), 0xFEFF]:  # every space stands below U+3100
-        if chr(code).isspace():
-            table[code] |= SPACE
+    table[np.char.isspace(every)] |= SPACE
     return table
 
 
@@ -74,10 +77,8 @@ def folded() -> npt.NDArray[np.uint32]:
     themselves. Only matching uses this: the stored text is never folded.
     """
     table = np.arange(CODE_POINTS, dtype=np.uint32)
-    for code in range(CODE_POINTS):
-        if 0xD800 <= code <= 0xDFFF or unicodedata.category(chr(code)) in ("Cn", "Co"):
-            continue
-        form = unicodedata.normalize("NFKC", chr(code).casefold()).casefold()
-        if len(form) == 1:
-            table[code] = ord(form)
+    codes = [code for first, last in _MAY_FOLD for code in range(first, last)]
+    apart = "\0".join(map(chr, codes))  # all at once, as one text: nothing composes across a NUL
+    forms = unicodedata.normalize("NFKC", apart.casefold()).casefold().split("\0")
+    table[codes] = [ord(form) if len(form) == 1 else code for code, form in zip(codes, forms, strict=True)]
     return table

@@ -15,9 +15,10 @@ N-grams run over folded words, so re-wrapped lines, case, punctuation, full-widt
 - Every training document with a hit left is removed. Held-out and benchmark text have an index each, so that the reason
   (held_out_overlap, benchmark_overlap) follows from the index that was hit.
 
-The scan asks a bitmap of 16 bits per n-gram first, which turns 15 of 16 strangers away for one memory access; the
-rest are looked up in the sorted hashes. Equal 64-bit hashes count as equal n-grams: with 10^8 n-grams indexed and
-10^11 words of training text, one false hit is expected in two runs.
+The scan asks a Bloom filter first: 16 bits per n-gram or more, three of them set within one word of 64, so that 99 of
+100 strangers are turned away for one memory access. The rest are looked up in the sorted hashes, where a hash's value
+tells its place but for a few steps, as hashes are spread evenly. Equal 64-bit hashes count as equal n-grams: with 10^8
+n-grams indexed and 10^11 words of training text, one false hit is expected in two runs.
 
 Legend: h indexed n-grams, o owners, f hits, d documents of a batch.
 """
@@ -25,7 +26,7 @@ Legend: h indexed n-grams, o owners, f hits, d documents of a batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from curate.dedup.shingles import rolled, shingle_sets
+from curate.dedup.shingles import rolled_on, run_hash, run_of, shingle_sets
+from curate.lanes import inlined, step
 from curate.text import Int64s, TextBatch, UInt64s
 
 SHORTEST = 8  # words; the low end of the range GPT-3 used for short benchmark items
@@ -72,8 +74,17 @@ class NgramIndex:
     held_by: npt.NDArray[np.int32]  # (h,) how many documents hold it
     n_words: npt.NDArray[np.uint8]  # (h,) words of it: n, or fewer for a short document's whole sequence
     lengths: npt.NDArray[np.uint8]  # the distinct values of n_words: the lengths that a scan runs over
-    bitmap: UInt64s  # a power of two of bits; bit (hash >> shift) is set for every indexed hash
+    bitmap: UInt64s  # Bloom filter, a power of two of bits: every hash sets three in the word that its top bits name
     too_short: int  # documents of fewer than SHORTEST words: not indexed
+    filters: tuple[UInt64s, ...] = field(init=False, repr=False)  # what a scan asks for each length
+
+    def __post_init__(self) -> None:
+        """The few n-grams of each shorter length get a small filter of their own, which stays near the processor."""
+        longest = self.lengths[-1:]
+        short = np.flatnonzero(self.n_words < longest) if len(longest) else np.zeros(0, np.int64)
+        of, hashes = self.n_words[short], self.hashes[short]
+        filters = [_bitmap(hashes[of == length]) for length in self.lengths[:-1]]
+        object.__setattr__(self, "filters", (*filters, self.bitmap))
 
     @classmethod
     def build(cls, batches: Iterable[tuple[Sequence[str] | pa.Array, TextBatch]], words: int) -> NgramIndex:
@@ -119,17 +130,14 @@ class NgramIndex:
 
     def scan(self, batch: TextBatch) -> Hits:
         """Where the batch holds indexed n-grams."""
-        parts = [self._scan_for(batch, int(length)) for length in self.lengths]
+        first = batch.words.first
+        parts = []
+        for length, bitmap in zip(self.lengths.astype(np.int64), self.filters, strict=False):
+            document, ngram, word = _look_up(
+                first, batch.words.hash, length, bitmap, _shift(bitmap), self.hashes, self.n_words
+            )
+            parts.append(Hits(document, ngram, word, np.diff(first)[document] - length + 1))
         return _first_of_each(Hits.joined(parts))
-
-    def _scan_for(self, batch: TextBatch, length: int) -> Hits:
-        offsets, hashes = rolled(batch.words.first, batch.words.hash, length)
-        at, ngram = _look_up(hashes, self.hashes, self.bitmap)
-        document = np.searchsorted(offsets, at, side="right") - 1
-        # a document shorter than `length` has one hash, of all its words: found under its own length
-        own = np.flatnonzero(self.n_words[ngram] == length)
-        document, at, ngram = document[own], at[own], ngram[own]
-        return Hits(document, ngram, at - offsets[document], np.diff(offsets)[document])
 
     def save(self, folder: Path) -> None:
         """Write the arrays so that `load` maps them: all workers of a machine then share one copy."""
@@ -179,32 +187,84 @@ def _bitmap(hashes: UInt64s) -> UInt64s:
     return _set_bits(np.zeros(1 << (bits - 6), np.uint64), hashes, np.uint64(64 - bits))
 
 
+def _shift(bitmap: UInt64s) -> np.uint64:
+    """What leaves of a hash the number of a bit; without the lowest six, of a word."""
+    return np.uint64(64 - (len(bitmap) * 64 - 1).bit_length())
+
+
 @njit(cache=True, nogil=True)
 def _set_bits(bitmap, hashes, shift):  # type: ignore[no-untyped-def]
     for value in hashes:
-        bit = value >> shift
-        bitmap[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
+        bitmap[value >> shift >> np.uint64(6)] |= _three_bits(value)
     return bitmap
 
 
-def _look_up(values: UInt64s, hashes: UInt64s, bitmap: UInt64s) -> tuple[Int64s, Int64s]:
-    """(place in values, place in hashes) of the values that are indexed."""
-    at = _passing(values, bitmap, np.uint64(64 - (len(bitmap) * 64 - 1).bit_length()))
-    place = np.searchsorted(hashes, values[at])
-    place[place == len(hashes)] = 0
-    known = np.flatnonzero(hashes[place] == values[at]) if len(hashes) else at[:0]
-    return at[known], place[known]
+@inlined
+def _three_bits(value):  # type: ignore[no-untyped-def]
+    """Three bits of a word, by low bits of the hash: its top bits choose the word."""
+    one, six = np.uint64(1), np.uint64(63)
+    return one << (value & six) | one << (value >> np.uint64(6) & six) | one << (value >> np.uint64(12) & six)
 
 
 @njit(cache=True, nogil=True)
-def _passing(values, bitmap, shift):  # type: ignore[no-untyped-def]
-    passing = np.empty(len(values), np.int64)
-    size = np.int64(0)
-    for at in range(len(values)):
-        bit = values[at] >> shift
-        passing[size] = at  # written always, counted if its bit is set: no branch to mispredict
-        size += np.int64(bitmap[bit >> np.uint64(6)] >> (bit & np.uint64(63)) & np.uint64(1))
-    return passing[:size].copy()
+def _look_up(first, word_hashes, length, bitmap, shift, hashes, n_words):  # type: ignore[no-untyped-def]
+    """(document, place in the index, first word) of the indexed n-grams of `length` words; (f,) int64 each."""
+    document, word = np.empty(len(word_hashes) + 1, np.int64), np.empty(len(word_hashes) + 1, np.int64)
+    values, ngram = np.empty(len(word_hashes) + 1, np.uint64), np.empty(len(word_hashes) + 1, np.int64)
+    passed = _pass_filter(first, word_hashes, length, bitmap, shift, document, word, values)
+    found = _keep_indexed(passed, length, hashes, n_words, document, word, values, ngram)
+    return document[:found].copy(), ngram[:found].copy(), word[:found].copy()
+
+
+@step
+def _pass_filter(first, word_hashes, length, bitmap, shift, document, word, values):  # type: ignore[no-untyped-def]
+    """Writes the runs of `length` words inside a document that the filter lets pass: how many."""
+    passed = np.uint64(0)
+    for i in range(len(first) - 1):
+        begin, stop = first[i], first[i + 1]
+        if stop - begin < length:  # its one hash, of all its words, is found under its own length
+            continue
+        state, leaving = run_of(word_hashes, begin, length)
+        for last in range(begin + length - 1, stop):
+            if last >= begin + length:
+                state = rolled_on(state, leaving, word_hashes[np.uint64(last)], word_hashes[np.uint64(last - length)])
+            value = run_hash(state, length)
+            # written always, counted if it passes: no branch to mispredict
+            document[passed], word[passed], values[passed] = i, last - length + 1 - begin, value
+            bits = _three_bits(value)
+            passed += np.uint64(bitmap[value >> shift >> np.uint64(6)] & bits == bits)
+    return np.int64(passed)
+
+
+@step
+def _keep_indexed(passed, length, hashes, n_words, document, word, values, ngram):  # type: ignore[no-untyped-def]
+    """Drops what is not indexed under this length, and notes the place in the index of the rest: how many."""
+    kept = 0
+    for k in range(passed):
+        place = _place_of(values[k], hashes)
+        document[kept], word[kept], ngram[kept] = document[k], word[k], place
+        kept += hashes[place] == values[k] and n_words[place] == length
+    return kept
+
+
+@step
+def _place_of(value, hashes):  # type: ignore[no-untyped-def]
+    """Where a hash is among the sorted hashes, of which there are some; any place if it is not.
+
+    Even spread makes the first guess err by the root of their number, and each correction by the root of the error.
+    """
+    last = len(hashes) - 1
+    per_place = 2.0**64 / len(hashes)
+    place, ahead = np.int64(0), np.float64(value) / per_place
+    for _ in range(4):
+        place += np.int64(ahead)
+        place = np.int64(0 if place < 0 else last if place > last else place)
+        ahead = (np.float64(value) - np.float64(hashes[place])) / per_place
+    while place < last and hashes[place] < value:
+        place += 1
+    while place > 0 and hashes[place] > value:
+        place -= 1
+    return place
 
 
 def _first_of_each(hits: Hits) -> Hits:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import codecs
 import io
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from curate.records import LARGEST_RECORD, Damaged
+
+MOST_SKIPPED = 1 << 30  # bytes of a line that is too long, within compressed data: then the file is given up
 
 # the longer first: UTF-32's little-endian mark begins with UTF-16's
 MARKS = (
@@ -57,10 +60,13 @@ def trouble(error: UnicodeDecodeError) -> str:
     return f"not {error.encoding}: {error.reason} 0x{error.object[error.start]:02x} at byte {error.start}: {around!r}"
 
 
-def line_stream(stream: BinaryIO, encoding: str) -> tuple[io.BufferedReader, str]:
-    """The stream without its byte order mark, and the encoding of its lines; UTF-16 and UTF-32 arrive as UTF-8."""
+def line_stream(stream: BinaryIO, encoding: str, *, is_start: bool = True) -> tuple[io.BufferedReader, str]:
+    """The stream without its byte order mark, and the encoding of its lines; UTF-16 and UTF-32 arrive as UTF-8.
+
+    Only the start of a file has a mark: not `is_start`, and the same bytes are a character.
+    """
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(Readable(stream), 1 << 20)
-    for mark, marked in MARKS:
+    for mark, marked in MARKS if is_start else ():
         if buffered.peek(len(mark)).startswith(mark):
             buffered.read(len(mark))
             encoding = marked
@@ -68,6 +74,21 @@ def line_stream(stream: BinaryIO, encoding: str) -> tuple[io.BufferedReader, str
     if "\n".encode(encoding) == b"\n":
         return buffered, encoding
     return io.BufferedReader(_AsUtf8(buffered, encoding), buffer_size=1 << 20), "utf-8"
+
+
+def lines_of(stream: io.BufferedReader) -> Iterator[bytes]:
+    """Lines of at most LARGEST_RECORD + 1 bytes; the rest of a longer one, quarantined all the same, is skipped.
+
+    Where the stream may be a decompression bomb, and a line that long most likely is one, only so much is skipped.
+    """
+    while line := stream.readline(LARGEST_RECORD + 1):
+        yield line
+        if len(line) > LARGEST_RECORD and not line.endswith(b"\n"):
+            left = None if stream.seekable() else MOST_SKIPPED
+            while (rest := stream.readline(1 << 20)) and not rest.endswith(b"\n"):
+                left = None if left is None else left - len(rest)
+                if left is not None and left < 0:
+                    raise Damaged("too_large", f"a line of more than {LARGEST_RECORD + MOST_SKIPPED:,} bytes")
 
 
 class Readable(io.RawIOBase):

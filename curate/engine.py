@@ -1,35 +1,38 @@
-"""Runs a pass of curation through datatrove's executors.
+"""Runs a pass of curation through datatrove's executors: here, on a Ray cluster or on a Slurm cluster.
 
 A pass is a datatrove `PipelineStep` whose task `rank` does unit `rank` and writes that unit's files, each appearing
-whole.
-What a unit is depends on the input alone, so the number of workers changes no byte; a task that was killed has no
-completion marker and is done again on the next run.
+whole. What a unit is depends on the input alone, so neither the number of workers nor the engine changes a byte; a task
+that was killed has no completion marker and is done again on the next run.
+
+    run_pass(Sift(folder, units, ...), Where("local", workers=2), report)
+       ├─ Where("local")   processes of this machine, forked from a warm server
+       ├─ Where("ray")     tasks of a Ray cluster
+       └─ Where("slurm")   a task array, waited for
 """
 
 from __future__ import annotations
 
 import os
 import resource
-import shutil
-import signal
 import struct
-import sys
 import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
-from curate.shards.fault import Fault
+from curate.engines.server import start_server
+from curate.engines.slurm import SlurmJobs
+from curate.engines.task import at_work
+from curate.engines.troubles import fault_of
+from curate.memory import keep_memory
 from curate.shards.seal import ENGINE
 
-WORKING = "working"
 _TALLY = struct.Struct("<QQQ")  # documents, bytes, peak resident bytes of the process
 
 
@@ -54,8 +57,13 @@ class Pass(PipelineStep):
     def unit(self, rank: int, tally: Tally) -> None:
         """Do unit `rank`: read, work, write its files atomically, tell the tally."""
 
+    def place(self, rank: int) -> str:
+        """What a task works on, for the message where its process is lost."""
+        return f"task {rank}"
+
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
-        with _at_work(self.engine, rank), Tally.at(self.engine, rank) as tally:
+        keep_memory()  # a worker of a cluster comes from no server of ours, which has done so
+        with at_work(self.engine, rank), Tally.at(self.engine, rank) as tally:
             self.unit(rank, tally)
         self.stat_update("documents", value=tally.documents)
         self.stat_update("bytes", value=tally.n_bytes)
@@ -90,36 +98,6 @@ class Tally:
         self.path.write_bytes(_TALLY.pack(self.documents, self.n_bytes, peak))
 
 
-@contextmanager
-def _at_work(engine: Path, rank: int) -> Iterator[None]:
-    """Note which process does a task, so that one that is killed is missed: the pool would wait for it for ever."""
-    note = engine / WORKING / f"{rank:05d}"
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(str(os.getpid()))
-    try:
-        yield
-    finally:
-        note.unlink()
-
-
-class _QuietExecutor(LocalPipelineExecutor):
-    """datatrove's local executor without its running commentary: our progress bar and faults say it instead."""
-
-    def run(self) -> Any:
-        _hush()
-        return super().run()
-
-    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> Any:
-        _hush()
-        return super()._run_for_rank(rank, local_rank, node_rank)
-
-
-def _hush() -> None:
-    from loguru import logger
-
-    logger.disable("datatrove")
-
-
 def cores(workers: str | int) -> int:
     if workers != "auto":
         return int(workers)
@@ -141,33 +119,74 @@ Report = Callable[[str, Progress, int], None]
 """Called now and then with (pass name, how far it is, tasks in all)."""
 
 
-def run_pass(step: Pass, workers: int, report: Report) -> Progress:
-    """Run all units of a pass, those that an interrupted run finished aside.
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where passes run. The recipe's `engine`."""
 
-    Raises what a unit raised: a Fault of the user's, or our own bug; and Fault where a worker was killed.
+    kind: Literal["local", "ray", "slurm"] = "local"
+    workers: int | None = None
+    """Tasks at a time. None: one per core (local), all that the cluster gives (ray, slurm)."""
+    address: str | None = None
+    """Of a Ray cluster. None: one of this machine alone."""
+    slurm: SlurmJobs = field(default_factory=SlurmJobs)
+
+
+@contextmanager
+def ready(where: Where) -> Iterator[None]:
+    """Have at hand what passes need while the block runs, so that each of them does not start it anew."""
+    if where.kind == "ray":
+        from curate.engines.ray import cluster
+
+        with cluster(where.address, where.workers):
+            yield
+        return
+    if where.kind == "local":
+        start_server()
+    yield
+
+
+def run_pass(step: Pass, where: Where | int, report: Report) -> Progress:
+    """Run all units of a pass, those that an interrupted run finished aside. A number: so many processes here.
+
+    Raises what a unit raised: a Fault of the user's, or our own bug; and Fault where a worker was killed, a file went
+    away, the disk is full.
     """
     if step.tasks == 0:
         return Progress()
-    shutil.rmtree(step.engine / WORKING, ignore_errors=True)  # of a run that was killed
-    executor = _QuietExecutor(
-        pipeline=[step],
-        tasks=step.tasks,
-        workers=min(workers, step.tasks),
-        logging_dir=str(step.engine),
-        start_method="forkserver",
-    )
-    with _watched(step, report) as lost:
-        try:
-            executor.run()
-        except KeyboardInterrupt:
-            if lost:
-                raise Fault(
-                    f"the process that worked on task {lost[0]} of pass {step.name!r} was killed, most likely by the "
-                    "system for want of memory",
-                    hint="the same command goes on from here; give it fewer processes with  --set engine.workers=1",
-                ) from None
-            raise
+    where = Where(workers=where) if isinstance(where, int) else where
+    _hush()
+    try:
+        step.engine.mkdir(parents=True, exist_ok=True)
+        with _reported(step, report), ready(where):
+            _executor(step, where)()
+    except OSError as error:
+        if fault := fault_of(error):
+            raise fault from None
+        raise
     return how_far(step.engine)
+
+
+def _executor(step: Pass, where: Where) -> Callable[[], None]:
+    """What runs the tasks that have no marker."""
+    tasks, folder = step.tasks, str(step.engine)
+    if where.kind == "slurm":
+        from curate.engines.slurm import SlurmExecutor
+
+        return SlurmExecutor(step, tasks, where.workers or -1, step.engine, where.slurm).submit_and_wait
+    if where.kind == "ray":
+        from curate.engines.ray import RayExecutor
+
+        return RayExecutor([step], tasks, where.workers or -1, logging_dir=folder).run
+    from curate.engines.local import LocalExecutor
+
+    return LocalExecutor([step], tasks, where.workers or cores("auto"), logging_dir=folder).run
+
+
+def _hush() -> None:
+    """Without datatrove's running commentary: our progress bar and faults say it instead."""
+    from loguru import logger
+
+    logger.disable("datatrove")
 
 
 def how_far(engine: Path) -> Progress:
@@ -183,51 +202,22 @@ def how_far(engine: Path) -> Progress:
 
 
 @contextmanager
-def _watched(step: Pass, report: Report) -> Iterator[list[int]]:
-    """Report while the block runs, and interrupt it when a worker dies: the list then holds the tasks that are lost."""
-    over, lost = threading.Event(), list[int]()
+def _reported(step: Pass, report: Report) -> Iterator[None]:
+    """Report now and then while the block runs, and at its end."""
+    over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.25):
+        pause = 0.25
+        while not over.wait(pause):
+            begun = time.monotonic()
             report(step.name, how_far(step.engine), step.tasks)
-            if not lost and (gone := _lost(step.engine)):
-                lost.extend(gone)
-                # a real signal: only that wakes a main thread that waits for results
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            pause = max(0.25, 20 * (time.monotonic() - begun))  # thousands of tallies on a network drive take a while
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield lost
+        yield
     finally:
         over.set()
         watcher.join()
         report(step.name, how_far(step.engine), step.tasks)
-
-
-def _lost(engine: Path) -> list[int]:
-    """Tasks whose process is gone although it has not finished them."""
-    gone = []
-    for note in (engine / WORKING).glob("*"):
-        with suppress(FileNotFoundError, ValueError):  # taken away, or not yet written
-            if not _is_alive(int(note.read_text())) and note.exists():
-                gone.append(int(note.name))
-    return sorted(gone)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def preload_workers() -> None:
-    """Let the fork server import what every worker needs, once for all passes."""
-    import multiprocess
-
-    if sys.platform != "win32":
-        multiprocess.get_context("forkserver").set_forkserver_preload(["curate.passes.sift", "curate.passes.shard"])

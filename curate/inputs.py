@@ -4,43 +4,40 @@
 folder all its paths have in common before any wildcard), so that neither the file system's order nor the machine
 shows. `read` opens one, decompresses it, walks it if it is an archive, and lets the reader of its format do the
 rest. Damage ends a file with one quarantined record; it never ends the run.
-
-    raw/notes/*.jsonl.zst       matches by name; hidden files only where named
-    raw/papers/**/*.xml         ** crosses folders
-    raw/papers                  every file below whose name tells its format
-    s3://bucket/web/*.parquet   any store that fsspec knows
 """
 
 from __future__ import annotations
 
 import io
-import os
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
-from curate.archives import Member, is_hidden, members
+from curate.archives import Member, members
+from curate.paths import HUB, absolute, common_root, files_at, is_pattern, require_no_links_to_nothing
 from curate.plugins import plugin
-from curate.records import Damaged, Fields, Place, Record, batches, quarantined, storable
+from curate.records import Damaged, Fields, Place, Record, Span, batches, quarantined, storable
 from curate.settings import Source
 from curate.shards.fault import Fault
-from curate.streams import COMPRESSIONS, decompressed, open_file
+from curate.spans import LINES
+from curate.streams import COMPRESSIONS, SMALL_FILE, decompressed, open_file, small_file
 
 FORMATS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv",
     ".txt": "text", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".xhtml": "html",
-    ".xml": "xml", ".nxml": "xml", ".cnxml": "xml",
+    ".xml": "xml", ".nxml": "xml", ".cnxml": "xml", ".warc": "warc", ".arrow": "arrow", ".feather": "arrow",
+    ".pdf": "pdf", ".docx": "docx", ".epub": "epub",
 }  # fmt: skip
 ARCHIVES = {
     ".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".tar.bz2": "tar.bz2",
     ".tbz2": "tar.bz2", ".tar.xz": "tar.xz", ".txz": "tar.xz", ".zip": "zip",
 }  # fmt: skip
-WILDCARDS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +45,20 @@ class InputFile:
     source: str
     url: str  # where it lies: a local path, or a URL
     path: str  # below the source's root, with forward slashes: what ids are made of
-    n_bytes: int  # on disk
+    n_bytes: int  # on disk, the whole file
     format: str | None  # None: an archive whose members say, or a name that says nothing
     compression: str | None
     archive: str | None
+    span: Span | None = None  # the part of it that is meant; None: all
+
+    @property
+    def part_bytes(self) -> int:
+        """On disk, of what is meant."""
+        return self.span.n_bytes if self.span else self.n_bytes
+
+    @property
+    def is_local(self) -> bool:
+        return "://" not in self.url
 
 
 def format_of(name: str) -> tuple[str | None, str | None, str | None]:
@@ -60,14 +67,24 @@ def format_of(name: str) -> tuple[str | None, str | None, str | None]:
     >>> format_of("notes.jsonl.zst"), format_of("papers.tar.gz"), format_of("README")
     (('jsonl', 'zst', None), (None, None, 'tar.gz'), (None, None, None))
     """
-    lower = name.lower()
+    endings = name.rpartition("/")[2].lower().lstrip(".").rsplit(".", 2)[1:]
+    return _format_of_endings(".".join(["x", *endings]))
+
+
+@lru_cache(maxsize=1 << 12)
+def _format_of_endings(lower: str) -> tuple[str | None, str | None, str | None]:
     for suffix, archive in ARCHIVES.items():
         if lower.endswith(suffix):
             return None, None, archive
     stem, suffix = posixpath.splitext(lower)
     if suffix in COMPRESSIONS:
-        return FORMATS.get(posixpath.splitext(stem)[1]), COMPRESSIONS[suffix], None
-    return FORMATS.get(suffix), None, None
+        return FORMATS.get(_plain(posixpath.splitext(stem)[1])), COMPRESSIONS[suffix], None
+    return FORMATS.get(_plain(suffix)), None, None
+
+
+def _plain(suffix: str) -> str:
+    """Wikipedia's dumps name their range of pages behind the suffix: .xml-p10p30302."""
+    return re.sub(r"-p\d+p\d+\S*$", "", suffix)
 
 
 # listing -------------------------------------------------------------------------------------------------------------
@@ -77,25 +94,14 @@ def list_files(source: Source, base: Path) -> list[InputFile]:
     """Every file of a source, sorted by path below its root. Relative paths count from `base`."""
     _check_encoding(source)
     given = [source.path] if isinstance(source.path, str) else list(source.path)
-    patterns = [_absolute(one, base) for one in given]
+    patterns = [absolute(one, base) for one in given]
     found: dict[str, InputFile] = {}
-    root = _common_root(patterns)
+    root = common_root(patterns)
     for pattern, as_given in zip(patterns, given, strict=True):
-        matches = _matches(pattern, source, as_given)
-        for url, n_bytes in matches:
+        for url, n_bytes in _matches(pattern, source, as_given):
             path = url[len(root) :].lstrip("/") if url.startswith(root) else url
             found[url] = _input_file(source, url, path, n_bytes)
-    return sorted(found.values(), key=lambda file: file.path)
-
-
-def _absolute(path: str, base: Path) -> str:
-    if "://" in path:
-        return path
-    return posixpath.normpath(posixpath.join(base.resolve().as_posix(), os.path.expanduser(path)))
-
-
-def _is_pattern(path: str) -> bool:
-    return bool(WILDCARDS.search(path)) and not os.path.exists(path)
+    return sorted(found.values(), key=lambda file: (file.path, file.url))
 
 
 def _check_encoding(source: Source) -> None:
@@ -117,58 +123,15 @@ def _input_file(source: Source, url: str, path: str, n_bytes: int) -> InputFile:
     return InputFile(source.name, url, path, n_bytes, source.format or format, compression, archive)
 
 
-def _root(pattern: str) -> str:
-    """The folder before the first wildcard; of a file, its folder; of a folder, itself."""
-    if _is_pattern(pattern):
-        return WILDCARDS.split(pattern)[0].rpartition("/")[0]
-    return pattern.rstrip("/") if _is_folder(pattern) else pattern.rpartition("/")[0]
-
-
-def _common_root(patterns: list[str]) -> str:
-    shared = []
-    for parts in zip(*(_root(pattern).split("/") for pattern in patterns), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return "/".join(shared)
-
-
-def _is_folder(path: str) -> bool:
-    if "://" not in path:
-        return os.path.isdir(path)
-    store, inner = _store(path)
-    return bool(store.isdir(inner))
-
-
-def _store(url: str) -> tuple[Any, str]:
-    """The file system of a path or URL, and the path within it."""
-    import fsspec
-
-    try:
-        store, inner = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:  # a store whose library is not installed, or none that fsspec knows
-        hint = "install what the store needs (pip install s3fs, gcsfs, adlfs ...), or check the spelling"
-        raise Fault(f"cannot open the store: {error}", where=url, hint=hint) from error
-    return store, inner
-
-
 def _matches(pattern: str, source: Source, as_given: str) -> list[tuple[str, int]]:
     """URL and bytes of each file a path stands for. Raises Fault where it stands for none that can be read."""
     where = f"sources.{source.name}.path"
-    if _is_pattern(pattern):
-        names = re.compile(_regex(pattern))
-        shows_hidden = "/." in pattern
-        every = [one for one in _walk(_root(pattern), shows_hidden, _depth(pattern)) if names.fullmatch(one[0])]
-    elif _is_folder(pattern):
-        every = list(_walk(pattern.rstrip("/"), False, None))
-    else:
-        every = _one_file(pattern, where, as_given)
+    every = files_at(pattern)
     if not every:
-        raise Fault(
-            f"no file matches {as_given!r}",
-            where=where,
-            hint=f"paths count from where the command runs; looked at {pattern}",
-        )
+        is_one = not (is_pattern(pattern) or pattern.endswith("/"))
+        what = f"there is no file or folder {as_given!r}" if is_one else f"no file matches {as_given!r}"
+        hint = f"paths count from where the command runs; looked at {storable(pattern)}"
+        raise Fault(what, where=where, hint=hint)
     known = [one for one in every if source.format or any(format_of(one[0])[part] for part in (0, 2))]
     if not known:
         raise Fault(
@@ -177,67 +140,25 @@ def _matches(pattern: str, source: Source, as_given: str) -> list[tuple[str, int
             hint=f"say format: text (or jsonl, csv, xml ...), or name files {' '.join(FORMATS)}",
         )
     # a folder means the files that can be read; a pattern means all it matches, and what is unreadable is quarantined
-    return every if _is_pattern(pattern) else known
+    chosen = every if is_pattern(pattern) else _data_files(known, is_on_hub=pattern.startswith(HUB))
+    require_no_links_to_nothing(chosen)
+    return chosen
 
 
-def _one_file(path: str, where: str, as_given: str) -> list[tuple[str, int]]:
-    store, inner = _store(path)
-    if not store.exists(inner):
-        raise Fault(f"there is no file or folder {as_given!r}", where=where, hint=f"looked at {path}")
-    return [(path, int(store.size(inner) or 0))]
+def _data_files(files: list[tuple[str, int]], is_on_hub: bool) -> list[tuple[str, int]]:
+    """Without what describes a dataset beside its data: `datasets` writes JSON next to Arrow, the hub has a card."""
+    saved = {posixpath.dirname(url) for url, _ in files if url.endswith(".arrow")}
+    if not saved and not is_on_hub:
+        return files
+    notes = {"dataset_info.json", "state.json", "dataset_dict.json", "dataset_infos.json"}
 
+    def describes(url: str) -> bool:
+        folder, name = posixpath.split(url)
+        beside_data = is_on_hub or folder in saved or any(posixpath.dirname(one) == folder for one in saved)
+        is_cache = name.startswith("cache-") and name.endswith(".arrow")
+        return (beside_data and name in notes) or is_cache or (is_on_hub and name.lower() == "readme.md")
 
-def _depth(pattern: str) -> int | None:
-    """How many folders below its root a pattern can reach; None: any."""
-    rest = pattern[len(_root(pattern)) :]
-    return None if "**" in rest else rest.count("/")
-
-
-def _walk(root: str, shows_hidden: bool, depth: int | None) -> Iterator[tuple[str, int]]:
-    if "://" in root:
-        yield from _walk_store(root, shows_hidden, depth)
-    else:
-        yield from _walk_disk(root, shows_hidden, depth, frozenset())
-
-
-def _walk_disk(folder: str, shows_hidden: bool, depth: int | None, above: frozenset[str]) -> Iterator[tuple[str, int]]:
-    """Files below a folder, through links too, but never into a folder that lies above itself."""
-    real = os.path.realpath(folder)
-    if real in above or depth == 0 or not os.path.isdir(folder):
-        return
-    for entry in sorted(os.scandir(folder), key=lambda one: one.name):
-        path = f"{folder.rstrip('/')}/{entry.name}"
-        if is_hidden(entry.name) and not shows_hidden:
-            continue
-        if entry.is_dir():
-            yield from _walk_disk(path, shows_hidden, None if depth is None else depth - 1, above | {real})
-        elif entry.is_file():
-            yield path, entry.stat().st_size
-
-
-def _walk_store(root: str, shows_hidden: bool, depth: int | None) -> Iterator[tuple[str, int]]:
-    store, inner = _store(root)
-    for name, details in sorted(store.find(inner, maxdepth=depth, detail=True).items()):
-        below = name[len(inner) :].lstrip("/")
-        if shows_hidden or not is_hidden(below):
-            yield f"{root.rstrip('/')}/{below}", int(details.get("size") or 0)
-
-
-def _regex(pattern: str) -> str:
-    """A glob as a regular expression: * and ? stay within a folder, **/ crosses any number of them."""
-    out, rest = "", pattern
-    while rest:
-        if rest.startswith("**/"):
-            out, rest = out + "(?:[^/]+/)*", rest[3:]
-        elif rest.startswith("**"):
-            out, rest = out + ".*", rest[2:]
-        elif match := re.match(r"\[(!?)([^\]/]+)\]", rest):
-            out += f"[{'^' if match[1] else ''}{match[2]}]".replace("\\", "\\\\")
-            rest = rest[match.end() :]
-        else:
-            out += {"*": "[^/]*", "?": "[^/]"}.get(rest[0]) or re.escape(rest[0])
-            rest = rest[1:]
-    return out
+    return [one for one in files if not describes(one[0])]
 
 
 # reading -------------------------------------------------------------------------------------------------------------
@@ -249,14 +170,28 @@ def read(file: InputFile, source: Source, batch_bytes: int = 8 << 20) -> Iterato
 
 
 def records(file: InputFile, source: Source) -> Iterator[Record]:
-    """The raw records of a file, or of every member of an archive, in order."""
-    text = (source.text,) if isinstance(source.text, str) else tuple(source.text)
-    fields = Fields(text, source.id, source.encoding)
-    with open_file(file.url) as stream:
+    """The raw records of a file, of its span, or of every member of an archive, in order."""
+    fields = fields_of(source)
+    with _opened(file) as stream:
         if file.archive:
             yield from _archived(stream, file, source, fields)
         else:
-            yield from _read_one(stream, file.path, file.format, file.compression, file.n_bytes, fields)
+            if file.span and file.span.encoding:
+                fields = replace(fields, encoding=file.span.encoding)
+            place = Place(file.path, file.span)
+            yield from _read_one(stream, place, file.format, file.compression, file.part_bytes, fields)
+
+
+def _opened(file: InputFile) -> BinaryIO:
+    if file.is_local and file.n_bytes <= SMALL_FILE and not (file.archive or file.span):
+        return io.BytesIO(small_file(file.url, file.n_bytes))
+    begin, end = (file.span.begin, file.span.end) if file.span and file.format in LINES else (0, None)
+    return open_file(file.url, begin, end, file.n_bytes if file.is_local else None)
+
+
+def fields_of(source: Source) -> Fields:
+    text = (source.text,) if isinstance(source.text, str) else tuple(source.text)
+    return Fields(text, source.id, source.encoding)
 
 
 def _archived(stream: BinaryIO, file: InputFile, source: Source, fields: Fields) -> Iterator[Record]:
@@ -278,27 +213,35 @@ def _member_records(member: Member, path: str, source: Source, fields: Fields) -
         return
     format, compression, archive = format_of(member.name)
     format = None if archive else source.format or format
-    yield from _read_one(member.stream, path, format, compression, member.n_bytes, fields)
+    yield from _read_one(member.stream, Place(path), format, compression, member.n_bytes, fields)
 
 
 def _read_one(
-    stream: BinaryIO, path: str, format: str | None, compression: str | None, n_bytes: int, fields: Fields
+    stream: BinaryIO, place: Place, format: str | None, compression: str | None, n_bytes: int, fields: Fields
 ) -> Iterator[Record]:
     """The records of one stream; where it breaks, the rest of it as one quarantined record."""
-    place, position = Place(path), 0
+    position = place.first
     if format is None:
-        known = format_of(path)[2]
-        evidence = f"{posixpath.basename(path)}: {'an archive within an archive' if known else 'no known format'}"
-        yield quarantined(place, 0, "unknown_format", evidence, n_bytes)
+        known = format_of(place.path)[2]
+        what = "an archive within an archive" if known else "no known format"
+        yield quarantined(place, position, "unknown_format", f"{posixpath.basename(place.path)}: {what}", n_bytes)
         return
     try:
-        for record in plugin("curate.readers", format)()(_open(stream, compression), place, fields):
+        for record in _reader(format)(_open(stream, compression, n_bytes), place, fields):
             yield record
             position = record.position + 1
     except Damaged as damage:
-        yield quarantined(place, position, damage.reason, damage.evidence, 0 if position else n_bytes)
+        taken = position > place.first
+        yield quarantined(place, position, damage.reason, damage.evidence, 0 if taken else n_bytes)
 
 
-def _open(stream: BinaryIO, compression: str | None) -> BinaryIO:
+@cache
+def _reader(format: str) -> Any:
+    """Readers have no state, so one of each is enough for a hundred thousand files."""
+    return plugin("curate.readers", format)()
+
+
+def _open(stream: BinaryIO, compression: str | None, n_bytes: int) -> BinaryIO:
     content = stream if compression is None else decompressed(stream, compression)
-    return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, content), buffer_size=1 << 20))
+    buffer_size = 1 << 20 if compression else min(max(n_bytes, 1 << 13), 1 << 20)
+    return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, content), buffer_size=buffer_size))

@@ -26,6 +26,8 @@ def ledger_schema(measures: Sequence[str]) -> pa.Schema:
             ("n_bytes", pa.int64()),  # UTF-8 of the cleaned text; of the raw record where it is quarantined
             ("n_chars", pa.int64()),  # code points of the cleaned text
             ("bytes_cleaned", pa.int64()),  # bytes the cleaners took: n_bytes + bytes_cleaned came in
+            ("licence", pa.string()),  # SPDX identifier, or whatever the source or the record says; null: not told
+            ("consent", pa.string()),
             ("fate", pa.string()),
             ("stage", pa.string()),  # read, clean, judge, dedup, contamination; null where kept
             ("reason", pa.string()),  # the first rule that decided

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 RAW = pa.schema(
@@ -32,9 +33,25 @@ RAW = pa.schema(
     ]
 )
 
-LARGEST_RECORD = 256 << 20  # bytes: a line, file or field beyond this is no document, and would not fit a worker
+# Bytes: a line, file or field beyond this is no document. The largest books and court files are under 50 MB; at 128 MB
+# a record and its copies (bytes, parsed, Arrow) still fit a worker's share of memory, and no compressed piece that
+# curate.frames unpacks at once can inflate to more.
+LARGEST_RECORD = 128 << 20
 EVIDENCE_CHARS = 200
 MOST_RECORDS = 1 << 16  # of a batch: many tiny records must end one too
+PART_BYTES = 1 << 19  # of text that is held as Python objects: as much as stays in a processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a file that is read by itself: bytes of a file of lines, from where a line begins; row groups of
+    Parquet."""
+
+    begin: int
+    end: int  # exclusive
+    first: int  # position, in the whole file, of the first record that can stand in it; 0: the file's beginning
+    n_bytes: int  # on disk
+    encoding: str | None = None  # what the file's byte order mark says, which a later part does not see
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +59,12 @@ class Place:
     """Where a stream comes from: named in every record read from it."""
 
     path: str
+    span: Span | None = None  # None: the whole file
+
+    @property
+    def first(self) -> int:
+        """Position of the stream's first record."""
+        return self.span.first if self.span else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +74,11 @@ class Fields:
     text: tuple[str, ...] = ("text",)
     id: str | None = None
     encoding: str = "utf-8"
+    used: frozenset[str] = field(init=False, repr=False, compare=False)  # fields of a row that do not become meta
+
+    def __post_init__(self) -> None:
+        names = (*self.text, *([self.id] if self.id else []))
+        object.__setattr__(self, "used", frozenset(name.split(".")[0] for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +117,13 @@ def document(
     if not text or text.isspace():
         return quarantined(place, position, "empty_text", repr(text), raw_bytes, own_id)
     try:
-        n_bytes = len(text) if text.isascii() else len(text.encode())
+        utf8: str | bytes = text if text.isascii() else text.encode()
     except UnicodeEncodeError as error:
         what = f"lone surrogate U+{ord(text[error.start]):04X} at character {error.start}"
         return quarantined(place, position, "wrong_encoding", what, raw_bytes, own_id)
-    if (nul := text.find("\0")) >= 0:  # binary, or UTF-16 read as bytes
+    n_bytes = len(utf8)
+    if (b"\0" in utf8) if isinstance(utf8, bytes) else ("\0" in utf8):  # binary, or UTF-16 read as bytes
+        nul = text.index("\0")
         what = f"NUL at character {nul}: {text[max(0, nul - 20) : nul + 20]!r}"
         return quarantined(place, position, "wrong_encoding", what, raw_bytes, own_id)
     if n_bytes > LARGEST_RECORD:
@@ -105,27 +135,48 @@ def quarantined(
     place: Place, position: int, reason: str, evidence: object, n_bytes: int, own_id: object = None
 ) -> Record:
     """The row of a record that cannot be read. `n_bytes`: of the raw record, as found."""
-    shown = storable(str(evidence))[:EVIDENCE_CHARS]
-    return Record(place.path, position, _own_id(own_id), reason=reason, evidence=shown, n_bytes=n_bytes)
+    excerpt = storable(str(evidence)[:EVIDENCE_CHARS])[:EVIDENCE_CHARS]
+    return Record(place.path, position, _own_id(own_id), reason=reason, evidence=excerpt, n_bytes=n_bytes)
 
 
 def batches(records: Iterable[Record], batch_bytes: int = 8 << 20) -> Iterator[pa.RecordBatch]:
     """Packs records, in order, into batches of at most `batch_bytes` of text; a larger document stands alone."""
-    held: list[Record] = []
-    held_bytes = 0
+    parts: list[pa.RecordBatch] = []  # of the batch under way
+    held: list[Record] = []  # and what is not in them yet
+    n_records = n_bytes = held_bytes = 0
     for record in records:
         size = record.n_bytes if record.text is not None else 0
-        if held and (held_bytes + size > batch_bytes or len(held) == MOST_RECORDS):
-            yield _batch(held)
+        if n_records and (n_bytes + size > batch_bytes or n_records == MOST_RECORDS):
+            yield _joined([*parts, _batch(held)])
+            parts, held = [], []
+            n_records = n_bytes = held_bytes = 0
+        if held_bytes > PART_BYTES:
+            parts.append(_batch(held))
             held, held_bytes = [], 0
         held.append(record)
-        held_bytes += size
-    if held:
-        yield _batch(held)
+        n_records, n_bytes, held_bytes = n_records + 1, n_bytes + size, held_bytes + size
+    if n_records:
+        yield _joined([*parts, _batch(held)])
+
+
+def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(parts) == 1:
+        return parts[0]
+    return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
+
+
+def shown(value: object) -> str:
+    """A value as evidence; one that is nested too deeply for Python to write down is said to be so."""
+    try:
+        return repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} nested very deeply"
 
 
 def storable(text: str) -> str:
     """The text with lone surrogates and NULs written out, so that it can stand in any file."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
@@ -144,17 +195,25 @@ def _batch(records: list[Record]) -> pa.RecordBatch:
 
 
 def _json(meta: Mapping[str, Any]) -> str | None:
-    return storable(json.dumps(meta, ensure_ascii=False, default=str)) if meta else None
+    """A flat JSON object; orjson writes it, and Python's json what orjson refuses (lone surrogates, 65-bit numbers)."""
+    if not meta:
+        return None
+    try:
+        return orjson.dumps(meta, default=str, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    except TypeError:
+        plain = {storable(name): storable(value) if isinstance(value, str) else value for name, value in meta.items()}
+        return json.dumps(plain, ensure_ascii=False, default=lambda value: storable(str(value)), separators=(",", ":"))
 
 
 def _scalars(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields that fit a flat JSON object: nested ones, binary ones, nulls and NaN stay behind."""
-    return {
-        str(name): value
-        for name, value in fields.items()
-        if not (value is None or isinstance(value, (dict, list, tuple, set, bytes)))
-        and not (isinstance(value, float) and not math.isfinite(value))
-    }
+    return {str(name): value for name, value in fields.items() if value.__class__ is str or _is_scalar(value)}
+
+
+def _is_scalar(value: Any) -> bool:
+    if value is None or isinstance(value, (dict, list, tuple, set, bytes)):
+        return False
+    return not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _own_id(value: object) -> str | None:
@@ -167,4 +226,4 @@ def _own_id(value: object) -> str | None:
 def _kind(value: object) -> str:
     if value is None:
         return "null"
-    return f"{type(value).__name__} {value!r}"
+    return f"{type(value).__name__} {shown(value)}"

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.plugins import nearest_hint, plugin, siblings
-from curate.settings import Bound, Language
+from curate.settings import Bound, Language, Quality, SourceQuality
 from curate.shards.fault import Fault
 
 Bools = npt.NDArray[np.bool_]
@@ -58,8 +58,14 @@ class Verdicts:
     evidence: pa.StringArray  # (n,) of the first reason, null where it stays
 
 
-def preset(name: str) -> tuple[Rule, ...]:
-    """The rules of curate/presets/<name>.py, of `package.module:NAME`, or of `none`: no rules."""
+def preset(names: str | Sequence[str]) -> tuple[Rule, ...]:
+    """The rules of curate/presets/<name>.py, of `package.module:NAME`, or of `none`: no rules. Of several presets all
+    rules, one that two of them share once."""
+    named = [names] if isinstance(names, str) else names
+    return tuple(dict.fromkeys(rule for name in named for rule in _preset(name)))
+
+
+def _preset(name: str) -> tuple[Rule, ...]:
     if name == "none":
         return ()
     if ":" in name:
@@ -74,8 +80,61 @@ def preset(name: str) -> tuple[Rule, ...]:
     return tuple(importlib.import_module(f"curate.presets.{name}").RULES)
 
 
+def rules_for(
+    quality: Quality, known: Sequence[str], own: SourceQuality | None = None, source: str = ""
+) -> tuple[Rule, ...]:
+    """The rules that a recipe judges a source by: its preset, then bounds of the recipe, of languages, of the source,
+    each on top of the one before. `known`: the measures that are taken.
+
+    Raises Fault for a measure nobody takes, and for a bound nothing satisfies.
+    """
+    chosen = quality.preset if own is None or own.preset is None else own.preset
+    rules = with_bounds(preset(chosen), quality.rules, known)
+    for language, bounds in quality.languages.items():
+        rules = _with_bounds_in(rules, language, bounds, known)
+    if own is not None:
+        rules = with_bounds(rules, own.rules, known, f"sources.{source}.quality.rules")
+    if missing := sorted({rule.measure for rule in rules} - set(known)):
+        raise Fault(
+            f"no family of measures takes {', '.join(missing)}",
+            where="curate.quality",
+            hint=f"known measures: {', '.join(known)}",
+        )
+    return rules
+
+
+def _with_bounds_in(
+    rules: tuple[Rule, ...], language: str, bounds: Mapping[str, Bound], known: Sequence[str]
+) -> tuple[Rule, ...]:
+    """The rules with these bounds in documents of one language, and as they were in all others."""
+    where = f"curate.quality.languages.{language}"
+    _check(rules, bounds, known, where)
+    there = [
+        replace(rule, only_languages=(language,), except_languages=())
+        for rule in rules
+        if rule.measure in bounds and _is_judged_in(rule, language)
+    ]
+    elsewhere = [
+        replace(rule, except_languages=(*rule.except_languages, language))
+        if rule.measure in bounds and _is_judged_in(rule, language) and not rule.only_languages
+        else rule
+        for rule in rules
+        if not (rule.measure in bounds and rule.only_languages == (language,))
+    ]
+    judged = {rule.measure for rule in there}
+    new = [Rule(name, None, None, None, None, "", (language,)) for name in bounds if name not in judged]
+    return (*elsewhere, *with_bounds((*there, *new), bounds, known, where))
+
+
+def _is_judged_in(rule: Rule, language: str) -> bool:
+    return language not in rule.except_languages and (not rule.only_languages or language in rule.only_languages)
+
+
 def with_bounds(
-    rules: Sequence[Rule], bounds: Mapping[str, Bound], known: Sequence[str] | None = None
+    rules: Sequence[Rule],
+    bounds: Mapping[str, Bound],
+    known: Sequence[str] | None = None,
+    where: str = "curate.quality.rules",
 ) -> tuple[Rule, ...]:
     """The rules with these bounds in place of theirs, by measure: an end that is not given stays as it is, null takes
     it away, an empty bound switches the rule off.
@@ -83,18 +142,18 @@ def with_bounds(
     A measure that no rule judges yet gets one, with the reasons low_<measure> and high_<measure>. `known` names the
     measures that are taken; without it, those of all built-in families.
     """
-    _check(rules, bounds, _built_in_measures() if known is None else known)
+    _check(rules, bounds, _built_in_measures() if known is None else known, where)
     judged = {rule.measure for rule in rules}
     added = [Rule(name, None, None, None, None, "") for name in bounds if name not in judged]
     changed = [_bounded(rule, bounds[rule.measure]) if rule.measure in bounds else rule for rule in (*rules, *added)]
     return tuple(rule for rule in changed if rule.at_least is not None or rule.at_most is not None)
 
 
-def _check(rules: Sequence[Rule], bounds: Mapping[str, Bound], known: Sequence[str]) -> None:
+def _check(rules: Sequence[Rule], bounds: Mapping[str, Bound], known: Sequence[str], section: str) -> None:
     """Faults a recipe can hold: a measure nobody takes, a bound that nothing satisfies."""
     everything = sorted({*known, *(rule.measure for rule in rules)})
     for name, bound in bounds.items():
-        where = f"curate.quality.rules.{name}"
+        where = f"{section}.{name}"
         if name not in everything:
             hint = nearest_hint(name, everything) or f"known measures: {', '.join(everything)}"
             raise Fault(f"there is no measure {name!r}", where=where, hint=hint)

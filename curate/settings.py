@@ -6,7 +6,7 @@ schema` prints them.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_serializer, model_validator
 
@@ -20,37 +20,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Source(Settings):
-    name: Name
-    """Names the source in ids, ledger and report. `domain` is the name of the corpus all domain sources form."""
-    path: str | list[str]
-    """Files, folders or globs (`raw/**/*.xml`), relative to where the command runs; also fsspec URLs. A folder means
-    every file below."""
-    role: Role = "domain"
-    """domain | general (replay, forgetting) | control (measured, never trained on) | benchmark (decontaminate
-    against)."""
-    format: str | None = None
-    """Overrides what the file names say: a reader by name (curate/readers), such as lines for one document a line."""
-    text: str | list[str] = "text"
-    """Field (or fields, joined by a blank line; dots go into nested objects) that hold the text, for records with
-    fields."""
-    id: str | None = None
-    """Field that holds the record's own id; without it ids come from path and position."""
-    encoding: str = "utf-8"
-    """Declared encoding of text files. A file that is not valid in it is quarantined."""
-
-    @field_validator("path", "text")
-    @classmethod
-    def _not_empty(cls, value: str | list[str]) -> str | list[str]:
-        if not value or (isinstance(value, list) and "" in value):
-            raise ValueError("is empty, or one of its entries is")
-        return value
-
-    @model_validator(mode="after")
-    def _names_are_free(self) -> Source:
-        if self.name == "domain":
-            raise ValueError("the name 'domain' is taken by the corpus that all domain sources form")
-        return self
+class FieldOf(Settings):
+    field: str = Field(min_length=1)
+    """Name of the field of a record that holds the value; dots go into nested objects."""
 
 
 class Language(Settings):
@@ -60,6 +32,12 @@ class Language(Settings):
     """Least score of that language: 0.65 is datatrove's, FineWeb's and DCLM's bound. Larger removes more mixed text."""
     decide: bool = True
     """False: language is measured and recorded, nothing is removed for it."""
+    model: str | None = None
+    """Any fastText language model (.bin or .ftz) by path, such as GlotLID's; `keep` then names its labels (eng_Latn).
+    None: lid.176, which comes along."""
+    mixed_at_most: float | None = Field(None, ge=0, le=1)
+    """Largest share of the sampled windows in another language than the document's own. null: mixed documents are
+    flagged (measure other_language_share) and stay."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,10 +63,62 @@ class Bound(Settings):
 
 
 class Quality(Settings):
-    preset: str = "gopher"
-    """A family of rules by name (curate/presets), or `none`: every measure is taken and nothing is removed for it."""
+    preset: str | list[str] = "gopher"
+    """A family of rules by name (curate/presets), several, or `none`: every measure is taken and nothing is removed for
+    it."""
     rules: dict[str, Bound] = {}
     """Bounds in place of the preset's, by the measure's name: {words: {at_least: 30}} leaves the upper one alone."""
+    languages: dict[str, dict[str, Bound]] = {}
+    """Bounds for documents of one language, by its code, on top of `rules`: {de: {mean_word_length: {at_most: 15}}}."""
+
+
+class SourceQuality(Settings):
+    preset: str | list[str] | None = None
+    """In place of curate.quality.preset. null: that one."""
+    rules: dict[str, Bound] = {}
+    """On top of curate.quality.rules, languages' bounds included: what is said of a source is the last word."""
+
+
+class Source(Settings):
+    name: Name
+    """Names the source in ids, ledger and report. `domain` is the name of the corpus all domain sources form."""
+    path: str | list[str]
+    """Files, folders or globs (`raw/**/*.xml`), relative to where the command runs; also fsspec URLs. A folder means
+    every file below."""
+    role: Role = "domain"
+    """domain | general (replay, forgetting) | control (measured, never trained on) | benchmark (decontaminate
+    against)."""
+    format: str | None = None
+    """Overrides what the file names say: a reader by name (curate/readers), such as lines for one document a line."""
+    text: str | list[str] = "text"
+    """Field (or fields, joined by a blank line; dots go into nested objects) that hold the text, for records with
+    fields."""
+    id: str | None = None
+    """Field that holds the record's own id; without it ids come from path and position."""
+    encoding: str = "utf-8"
+    """Declared encoding of text files. A file that is not valid in it is quarantined."""
+    licence: str | FieldOf | None = None
+    """Of every document: an SPDX identifier (CC-BY-4.0), or {field: license} where each record names its own. Carried
+    into documents, shards and report."""
+    consent: str | FieldOf | None = None
+    """What may be done with the text (research_only, opted_out ...), or {field: consent}. Carried like the licence."""
+    quality: SourceQuality | None = None
+    """Rules for this source alone, on top of curate.quality."""
+    language: Language | None = None
+    """In place of curate.language for this source."""
+
+    @field_validator("path", "text")
+    @classmethod
+    def _not_empty(cls, value: str | list[str]) -> str | list[str]:
+        if not value or (isinstance(value, list) and "" in value):
+            raise ValueError("is empty, or one of its entries is")
+        return value
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Source:
+        if self.name == "domain":
+            raise ValueError("the name 'domain' is taken by the corpus that all domain sources form")
+        return self
 
 
 class Duplicates(Settings):
@@ -103,6 +133,78 @@ class Duplicates(Settings):
     """Least exact Jaccard of the two shingle sets for a candidate pair to count as near-duplicates."""
     keep: Literal["longest", "lowest_id"] = "longest"
     """Which copy stays; ties break on the lowest id."""
+
+
+class Domain(Settings):
+    """A fastText classifier that tells the domain from other text. Trained from seed sources, or somebody's own."""
+
+    seeds: list[str] = []
+    """Sources whose text is the domain, by name: what the classifier learns from."""
+    against: list[str] = []
+    """Sources it learns to tell the seeds from. Empty: all general ones."""
+    model: str | None = None
+    """A fastText model by path, applied instead of training one."""
+    label: str = "domain"
+    """Of that model: the label whose probability is the domain score."""
+    at_least: float | None = Field(None, ge=0, le=1)
+    """Least domain score. null: chosen on held-out seeds for `precision`."""
+    precision: float = Field(0.95, gt=0, lt=1)
+    """Held-out precision that the threshold is chosen for, where at_least is not given."""
+    decide: bool = True
+    """False: every document is scored, none removed. Judged are domain sources that are no seeds."""
+
+    @model_validator(mode="after")
+    def _seeds_or_model(self) -> Domain:
+        if bool(self.seeds) == bool(self.model):
+            raise ValueError("give seeds to train a classifier from, or the path of a model: one of the two")
+        if self.model and self.at_least is None and self.decide:
+            raise ValueError("a model of your own needs at_least: there are no seeds to choose a threshold on")
+        return self
+
+
+class Classifier(Settings):
+    """Any fastText classifier (quality, education, toxicity ...); its score becomes a measure of that name."""
+
+    model: str
+    """Path of a .bin or .ftz file."""
+    label: str
+    """The label whose probability is the score, with or without __label__."""
+    at_least: float | None = Field(None, ge=0, le=1)
+    """Least score. null: recorded only."""
+    at_most: float | None = Field(None, ge=0, le=1)
+    """Largest score. null: recorded only."""
+
+
+PiiKind = Literal[
+    "email",
+    "phone",
+    "ip",
+    "url_credentials",
+    "national_id",
+    "medical_record_number",
+    "birth_date",
+    "person",
+    "location",
+]
+PII_KINDS: tuple[PiiKind, ...] = get_args(PiiKind)
+
+
+class Pii(Settings):
+    count: list[PiiKind] = list(PII_KINDS[:-2])
+    """Kinds of personal data to count: a ledger column pii_<kind> each. What is masked or dropped is counted anyway."""
+    mask: list[PiiKind] = []
+    """Kinds to replace in the text, each by its name in brackets: [email]."""
+    drop: list[PiiKind] = []
+    """Kinds for which a document leaves."""
+    presidio: bool = False
+    """Also ask Microsoft's Presidio, where it is installed: slow. Kinds person and location come from it alone."""
+
+    @model_validator(mode="after")
+    def _names_need_presidio(self) -> Pii:
+        names = sorted({"person", "location"} & {*self.count, *self.mask, *self.drop})
+        if names and not self.presidio:
+            raise ValueError(f"{' and '.join(names)} need presidio: true")
+        return self
 
 
 class Contamination(Settings):
@@ -130,10 +232,18 @@ class Split(Settings):
 class Curate(Settings):
     clean: list[str] = ["encoding", "line_endings", "invisible"]
     """Cleaners in order (curate/cleaners)."""
-    measures: list[str] = ["gopher_quality", "gopher_repetition"]
+    measures: list[str] = ["gopher_quality", "gopher_repetition", "c4", "fineweb", "refinedweb", "domain_text"]
     """Families of measures to take of every document (curate/measures)."""
     language: Language = Language()
     quality: Quality = Quality()
+    domain: Domain | None = None
+    """null: no domain classifier."""
+    classifiers: dict[Name, Classifier] = {}
+    """fastText classifiers of your own, by the name of the measure each becomes."""
+    filters: list[str | dict[str, dict[str, Any]]] = []
+    """datatrove filters: datatrove:GopherQualityFilter, or {datatrove:LambdaFilter: {argument: value}}. Slower than
+    rules: each sees one document at a time."""
+    pii: Pii = Pii()
     duplicates: Duplicates = Duplicates()
     contamination: Contamination = Contamination()
     split: Split = Split()

@@ -10,28 +10,28 @@ order and number of the other documents do not matter, and a corpus that grows k
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-import xxhash
+from curate.xxh64 import xxh64
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SIDES = (None, "train", "validation", "test")
+NOWHERE, TRAIN, VALIDATION, TEST = np.arange(4, dtype=np.uint8)
+
+Float64s = npt.NDArray[np.float64]
+Sides = npt.NDArray[np.uint8]
 
 
-def assign(cluster_ids: Iterable[str], seed: int, validation: float, test: float) -> list[str]:
-    """The side of each cluster. Test comes first, so widening validation moves nothing out of test.
+def assign(places: Float64s, validation: float, test: float) -> Sides:
+    """The side of each place. Test comes first, so widening validation moves nothing out of test.
 
-    >>> assign(["notes/17", "notes/18", "notes/17"], seed=1, validation=0.0, test=1.0)
-    ['test', 'test', 'test']
+    >>> [SIDES[side] for side in assign(np.array([0.01, 0.03, 0.05]), validation=0.02, test=0.02)]
+    ['test', 'validation', 'train']
     """
-    return [_side(place(cluster_id, seed), validation, test) for cluster_id in cluster_ids]
+    return np.where(places < test, TEST, np.where(places < test + validation, VALIDATION, TRAIN))
 
 
-def place(cluster_id: str, seed: int) -> float:
-    """Where a cluster stands in [0, 1)."""
-    return (xxhash.xxh64_intdigest(f"{seed}/{cluster_id}".encode()) >> 11) * 2.0**-53
-
-
-def _side(place: float, validation: float, test: float) -> str:
-    if place < test:
-        return TEST
-    return VALIDATION if place < test + validation else TRAIN
+def places(cluster_ids: pa.Array | pa.ChunkedArray, seed: int) -> Float64s:
+    """Where clusters stand in [0, 1)."""
+    return (xxh64(cluster_ids, f"{seed}/") >> np.uint64(11)).astype(np.float64) * 2.0**-53

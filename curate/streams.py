@@ -2,60 +2,92 @@
 
 Damage has one name. Every library breaks in its own way on a file that was cut short or garbled (EOFError,
 zlib.error, ZstdError, LZMAError, OSError ...); `Intact` turns all of it into `Damaged`, after everything readable
-was handed on.
+was handed on. A file that is not what the listing saw is no damage: it stops the run with a Fault that names it.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
-import zipfile
-import zlib
-from pathlib import Path
-from typing import BinaryIO, cast
+import os
+import stat
+from typing import Any, BinaryIO, cast
 
-import zstandard
-
-from curate.records import Damaged
+from curate.frames import BREAKS, Frames
+from curate.records import Damaged, storable
 from curate.shards.fault import Fault
 
 COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".bz2": "bz2", ".xz": "xz"}
-BREAKS = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError)
-PIECE = 1 << 14  # compressed bytes read at a time: what one garbled byte can take with it
+SMALL_FILE = 1 << 18  # bytes: opened, read and closed at once, for folders of a hundred thousand files
+RESUME = "put it back as it was, or run again with it as it is: what is finished is kept"
 
 
-def open_file(url: str) -> BinaryIO:
-    """A local path or any URL that fsspec knows, for reading bytes; seekable where the store allows it."""
+def open_file(url: str, begin: int = 0, end: int | None = None, n_bytes: int | None = None) -> BinaryIO:
+    """A local path or any URL that fsspec knows, for reading bytes; seekable where the store allows it.
+
+    `begin` and `end` bound what is read. `n_bytes`: what a local file held when it was listed, or else a Fault.
+    """
     try:
         if "://" not in url:
-            return cast(BinaryIO, Stored(Path(url).open("rb"), url))
-        import fsspec
+            file: Any = _opened(url, n_bytes)
+            end = n_bytes if end is None else end
+        else:
+            import fsspec
 
-        return cast(BinaryIO, Stored(fsspec.open(url, "rb").open(), url))
+            file = fsspec.open(url, "rb").open()
+        if begin:
+            file.seek(begin)
     except OSError as error:
-        raise Fault(f"cannot open a source file: {error}", where=url) from error
+        raise _cannot("open", url, error) from error
+    return cast(BinaryIO, Stored(file, url, begin, end))
+
+
+def small_file(path: str, n_bytes: int) -> bytes:
+    """A local file's content, at once."""
+    try:
+        with _opened(path, n_bytes) as file:
+            content = file.read(n_bytes)
+    except OSError as error:
+        raise _cannot("read", path, error) from error
+    if len(content) < n_bytes:
+        raise _ends_early(path, len(content), n_bytes)
+    return content
+
+
+def _opened(path: str, n_bytes: int | None) -> io.FileIO:
+    """Never a pipe or device, which would be waited for without end; nor a file that changed since it was listed."""
+    file = io.FileIO(path, opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+    found = os.fstat(file.fileno())
+    what = ""
+    if not stat.S_ISREG(found.st_mode):
+        what = "a source is no regular file, but a pipe, socket or device"
+    elif n_bytes is not None and found.st_size != n_bytes:
+        what = f"a source file has {found.st_size:,} bytes, and had {n_bytes:,} when it was listed"
+    if what:
+        file.close()
+        raise Fault(what, where=storable(path), hint=RESUME)
+    return file
+
+
+def _cannot(do: str, url: str, error: OSError) -> Fault:
+    return Fault(f"cannot {do} a source file: {error.strerror or error}", where=storable(url), hint=RESUME)
+
+
+def _ends_early(url: str, at: int, n_bytes: int) -> Fault:
+    what = f"a source file ends after {at:,} bytes, and had {n_bytes:,} when it was listed"
+    return Fault(what, where=storable(url), hint=RESUME)
 
 
 def decompressed(stream: BinaryIO, compression: str | None, reason: str = "truncated_compression") -> BinaryIO:
     """The stream's content. Reading raises Damaged(reason) where the compressed data ends early or is garbled."""
-    if compression is None:
-        return cast(BinaryIO, Intact(stream, reason))
-    if compression == "gz":
-        return cast(BinaryIO, Intact(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), reason))
-    if compression == "bz2":
-        return cast(BinaryIO, Intact(cast(BinaryIO, bz2.BZ2File(stream)), reason))
-    if compression == "xz":
-        return cast(BinaryIO, Intact(cast(BinaryIO, lzma.LZMAFile(stream)), reason))
-    return cast(BinaryIO, Intact(Zstandard(stream), reason))
+    return cast(BinaryIO, Intact(stream if compression is None else Frames(stream, compression), reason))
 
 
 class Stored(io.RawIOBase):
-    """A file where it lies. A disk or network that fails is not damage of the data: it stops the run instead."""
+    """A file where it lies, or a stretch of its bytes. A disk or network that fails is not damage of the data: it
+    stops the run instead."""
 
-    def __init__(self, file: BinaryIO, url: str) -> None:
-        self._file, self._url = file, url
+    def __init__(self, file: Any, url: str, begin: int, end: int | None) -> None:
+        self._file, self._url, self._begin, self._end, self._at = file, url, begin, end, begin
 
     def readable(self) -> bool:
         return True
@@ -64,17 +96,31 @@ class Stored(io.RawIOBase):
         return self._file.seekable()
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        if whence == io.SEEK_SET:
+            offset += self._begin
+        elif whence == io.SEEK_END and self._end is not None:
+            offset, whence = offset + self._end, io.SEEK_SET
+        self._at = self._file.seek(offset, whence)
+        return self._at - self._begin
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._at - self._begin
 
     def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+        wanted = len(target) if self._end is None else max(0, min(len(target), self._end - self._at))
         try:
-            content = self._file.read(len(target))
+            n = self._read_into(memoryview(target)[:wanted])
         except OSError as error:
-            hint = "run again: what is done is kept"
-            raise Fault(f"cannot read a source file: {error}", where=self._url, hint=hint) from error
+            raise _cannot("read", self._url, error) from error
+        if wanted and not n and self._end is not None:
+            raise _ends_early(self._url, self._at, self._end)
+        self._at += n
+        return n
+
+    def _read_into(self, target: memoryview) -> int:
+        if isinstance(self._file, io.FileIO):
+            return self._file.readinto(target) or 0
+        content = self._file.read(len(target))  # not every store's files have readinto
         target[: len(content)] = content
         return len(content)
 
@@ -83,43 +129,13 @@ class Stored(io.RawIOBase):
         super().close()
 
 
-class Zstandard(io.RawIOBase):
-    """Zstandard frames one after another; unlike the library's reader it says when the last one is cut short."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._frame = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
-        self._compressed = self._pending = b""
-        self._within_frame = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: memoryview) -> int:  # type: ignore[override]
-        while not self._pending:
-            if self._frame.eof:
-                self._compressed = self._frame.unused_data
-                self._frame = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
-                self._within_frame = False
-            self._compressed = self._compressed or self._stream.read(PIECE)
-            if not self._compressed:
-                if self._within_frame:
-                    raise EOFError("zstandard frame ends before its end marker")
-                return 0
-            self._within_frame = True
-            self._pending, self._compressed = self._frame.decompress(self._compressed), b""
-        n = min(len(target), len(self._pending))
-        target[:n], self._pending = self._pending[:n], self._pending[n:]
-        return n
-
-
 class Intact(io.RawIOBase):
     """A stream whose every breakage is `Damaged`, once all that could be read was handed on."""
 
-    def __init__(self, stream: BinaryIO | io.RawIOBase, reason: str) -> None:
-        self._stream, self._reason = stream, reason
+    def __init__(self, stream: Any, reason: str, at_once: int = 1 << 20) -> None:
+        self._stream, self._reason, self._at_once = stream, reason, at_once
         # one step of the decompressor at a time: a longer read that breaks halfway would lose its first half
-        self._step = getattr(stream, "read1", stream.read)
+        self._step = getattr(stream, "read1", None) or stream.read
         self._delivered = 0  # bytes
         self._damage: Damaged | None = None
 
@@ -130,7 +146,7 @@ class Intact(io.RawIOBase):
         if self._damage:
             raise self._damage
         try:
-            content = self._step(len(target)) or b""
+            content = self._step(min(len(target), self._at_once)) or b""
         except BREAKS as error:
             what = f"after {self._delivered:,} bytes: {error or type(error).__name__}"
             self._damage = Damaged(self._reason, what)

@@ -36,24 +36,53 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, 
 @app.command()
 def run(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs"), fresh: Fresh = False) -> None:
     """Do all of it: curate, train, evaluate, report. What is fresh is used again."""
+    loaded = _load(recipe, sets)
+    _start_workers(loaded)
     from pipelines.run import headline
     from pipelines.run import run as run_all
 
-    folder = run_all(_load(recipe, sets), runs=runs, fresh=fresh)
+    folder = run_all(loaded, runs=runs, fresh=fresh)
     print(headline(folder))
     print(folder.report)
 
 
 @app.command()
-def curate(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs"), fresh: Fresh = False) -> None:
+def curate(
+    recipe: RecipeArgument,
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+    fresh: Fresh = False,
+    rejudge: Annotated[
+        bool, typer.Option("--rejudge", help="Apply changed bounds to what was measured; raw text is not read again.")
+    ] = False,
+) -> None:
     """Raw documents to a curated corpus and its shards."""
+    loaded = _load(recipe, sets)
+    _start_workers(loaded)
     from pipelines.curation import curate as curate_stage
     from pipelines.run import begin
 
-    loaded = _load(recipe, sets)
-    folder = begin(loaded, runs, fresh=fresh)
-    curate_stage(loaded, folder, fresh=fresh)
+    folder = begin(loaded, runs, fresh=fresh or rejudge)
+    curate_stage(loaded, folder, fresh=fresh, rejudge=rejudge)
     print(folder.curated)
+
+
+@app.command()
+def recall(
+    recipe: RecipeArgument,
+    pool: Annotated[str, typer.Option(help="The source to look in for more of the domain.")],
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Find more of the domain in a pool: classify, add the confident, retrain, until little is gained."""
+    from pipelines.curation import sifted_texts
+    from pipelines.recall import recall as recall_stage
+    from pipelines.run import begin
+
+    loaded = _load(recipe, sets)
+    folder = begin(loaded, runs)
+    with sifted_texts(loaded, folder) as (sifted, sources):
+        print(recall_stage(loaded, folder, sifted, sources, pool))
 
 
 @app.command()
@@ -107,6 +136,26 @@ def explain(run: RunArgument, id: Annotated[str, typer.Argument(metavar="ID", he
 
 
 @app.command()
+def audit(
+    run: RunArgument,
+    source: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this source; again for more.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this reason or measure.")] = None,
+    preset: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="These presets, in place of the rules that judged the run.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Documents shown on each side of each bound.")] = 3,
+) -> None:
+    """What each rule removes of each source, alone and with others, and what stands on both sides of its bound."""
+    from pipelines.audit import Asked
+    from pipelines.audit import audit as tell
+    from pipelines.folder import RunFolder
+
+    folder = RunFolder.existing(run)
+    print(tell(folder, Asked(tuple(source or ()), tuple(rule or ()), tuple(preset or ()), samples)))
+    print(folder.path / "audit.md")
+
+
+@app.command()
 def plan(recipe: RecipeArgument, sets: Sets = None, runs: Runs = Path("runs")) -> None:
     """Say before any work what a recipe will cost and what looks unwise."""
     from pipelines.plan import plan as tell
@@ -142,6 +191,14 @@ def _load(recipe: str, sets: list[str] | None) -> Recipe:
     return load(recipe, sets or ())
 
 
+def _start_workers(recipe: Recipe) -> None:
+    """Let the process that workers come from warm up while this one still imports."""
+    if recipe.engine.kind == "local":
+        from curate.engines.server import start_server
+
+        start_server()
+
+
 def main() -> None:
     """The entry point: faults become a message and exit code 2, interruptions 130."""
     try:
@@ -151,10 +208,12 @@ def main() -> None:
             raise
         _stop("interrupted; what was finished stays: run the same command again", 130)
     except Exception as error:
+        from curate.engines.troubles import fault_of
         from curate.shards.fault import Fault
 
-        if isinstance(error, Fault):
-            _stop(f"error: {error}", 2)
+        fault = error if isinstance(error, Fault) else fault_of(error)
+        if fault is not None:
+            _stop(f"error: {fault}", 2)
         if type(error).__name__ == "Interrupted":  # pretrain.train's, not imported here: it would bring torch
             resume = " with --resume" if "train" in sys.argv[1:2] else ""  # `run` goes on by itself
             _stop(f"{error}\n\nhint: run the same command again{resume}", 130)

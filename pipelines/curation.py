@@ -12,51 +12,51 @@ import json
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from curate import rules as rulebook
-from curate.engine import Pass, Progress, cores, preload_workers, run_pass
-from curate.measured import measures_of
-from curate.passes.contaminate import decontaminate
+from curate.classify.domain import Trained, told_from, train_domain
+from curate.engine import Pass, Progress, Where, cores, ready, run_pass
+from curate.engines.slurm import SlurmJobs
+from curate.passes.contaminate import decontaminate, require_text
 from curate.passes.decide import Corpus, require_held_out
 from curate.passes.enter import Enter
 from curate.passes.judge import Judge
-from curate.passes.place import place_rows
-from curate.passes.shard import Shard, ShardPlan, plan_shards
+from curate.passes.parts import ShardPlan, plan_corpora
+from curate.passes.score import Score
+from curate.passes.shard import Shard, join_shards
 from curate.passes.sift import Sift
 from curate.passes.sifted import Sifted
-from curate.plugins import own_code
-from curate.rules import Rule
+from curate.pii.find import kinds
+from curate.rulebook import Rulebook, as_json, rulebook
+from curate.settings import Source
 from curate.shards.corpus import write_manifest
-from curate.shards.fault import Fault
 from curate.shards.format import write_split_info
 from curate.shards.seal import (
     ENGINE,
     begin,
-    code_version,
     digest,
     is_fresh,
     put_in_place,
     refuse_other,
     seal,
     sealed_with,
+    sha256,
     whole_folder,
     write_json,
 )
-from curate.units import Unit
+from curate.taken import scored_measures, sifted_measures
 from pipelines.folder import RunFolder
 from pipelines.inputs import Inputs
+from pipelines.made_from import as_read, curation_fingerprint, language_models
 from pipelines.progress import Passes, passes, say
 from pipelines.recipe import Recipe
+from pipelines.recorded import Recorded, record_sources, recorded_sources
 from pipelines.report.numbers import curation_numbers
-from pipelines.tokenizer import prepare_tokenizer, tokenizer_origin
+from pipelines.tokenizer import prepare_tokenizer
 
 SPLITS = ("train", "validation", "test")
 DOMAIN = "domain"
@@ -64,86 +64,145 @@ CHANGED = "give the recipe another name, or add --fresh to make it again"
 OVER_REMOVAL = 0.01  # of the training documents; AI2 backs off at a tenth of that
 
 
-def curation_fingerprint(recipe: Recipe, contents: Mapping[str, str]) -> dict[str, Any]:
-    """What `curated/` and `shards/` follow from: settings, content of the sources' files, tokenizer, code."""
-    return {
-        "seed": recipe.seed,
-        "sources": {
-            source.name: source.model_dump(mode="json", exclude={"name"}) | {"content": contents.get(source.name)}
-            for source in sorted(recipe.sources, key=lambda source: source.name)
-        },
-        "curate": recipe.curate.model_dump(mode="json"),
-        "shards": recipe.shards.model_dump(mode="json") | {"origin": tokenizer_origin(recipe)},
-        "own_code": own_code(
-            [
-                *(source.format or "" for source in recipe.sources),
-                *recipe.curate.clean,
-                *recipe.curate.measures,
-                recipe.curate.quality.preset,
-            ]
-        ),
-        "code": code_version("curate"),
-    }
-
-
-def curate(recipe: Recipe, run: RunFolder, *, fresh: bool = False) -> None:
+def curate(recipe: Recipe, run: RunFolder, *, fresh: bool = False, rejudge: bool = False) -> None:
     """Make `curated/` and `shards/` unless they are there, made from just this.
 
-    Raises Fault where the folders there were made from something else, unless `fresh`.
+    `rejudge`: from what the first pass recorded, without looking at the raw text again; what is there is replaced.
+    Raises Fault where the folders there were made from something else, unless `fresh` or `rejudge`; where `rejudge`
+    would need the raw text, with the field that does.
     """
-    inputs = Inputs.find(recipe)
+    inputs = Recorded.of(run) if rejudge else Inputs.find(recipe)
     fingerprint = curation_fingerprint(recipe, inputs.contents())
     if is_fresh(run.curated, fingerprint):
         say(f"curated      as before: {run.curated}")
         return
-    if not fresh:
+    if not fresh and not rejudge:
         refuse_other(run.curated, fingerprint, CHANGED)
-    with run.in_use(), passes() as bars:
+    with run.in_use(), ready(engine_of(recipe)), passes() as bars:
         _Curation(recipe, run, inputs, fingerprint, bars).run()
+
+
+@contextmanager
+def sifted_texts(recipe: Recipe, run: RunFolder) -> Iterator[tuple[Sifted, list[Source]]]:
+    """What the first pass leaves of the sources, made where it is not there, and the source of each of its units."""
+    inputs = Inputs.find(recipe)
+    fingerprint = curation_fingerprint(recipe, inputs.contents())
+    with run.in_use(), ready(engine_of(recipe)), passes() as bars:
+        making = _Curation(recipe, run, inputs, fingerprint, bars)
+        sifted = making._sift(benchmark=False)
+        yield sifted, [making._by_name[name] for name in recorded_sources(sifted.folder)]
 
 
 @dataclass(slots=True)
 class _Curation:
     recipe: Recipe
     run_folder: RunFolder
-    inputs: Inputs
+    inputs: Inputs | Recorded
     fingerprint: dict[str, Any]
     bars: Passes
 
     def run(self) -> None:
-        preload_workers()
-        units = self.inputs.units()
-        sifted = self._sift(units)
-        judged = self._judge(sifted, units)
-        decided = self._decide(sifted, judged, units)
+        sifted, benchmarks = self._sift(benchmark=False), self._sift(benchmark=True)
+        require_text(benchmarks, recorded_sources(benchmarks.folder))
+        sources = recorded_sources(sifted.folder)
+        units = [self._by_name[name] for name in sources]
+        book, scored = self._score(sifted, units)
+        judged = self._judge(sifted, scored, sources, book)
+        decided = self._decide(sifted, judged, units, benchmarks)
         tokenizer = prepare_tokenizer(self.recipe, self.run_folder, sifted, decided)
-        self._finish(sifted, decided, units, tokenizer)
+        self._finish(sifted, scored, decided, tokenizer, book)
+
+    @property
+    def _by_name(self) -> dict[str, Source]:
+        return {source.name: source for source in self.recipe.sources}
 
     # -- the passes
 
-    def _sift(self, units: Sequence[Unit]) -> Sifted:
+    def _sift(self, *, benchmark: bool) -> Sifted:
+        """The records of all sources, or of all benchmarks, read, cleaned, measured and sketched."""
         settings, seed = self.recipe.curate, self.recipe.seed
         plan = {
-            "sources": {name: _but_role(source) for name, source in self._sources(benchmark=False).items()},
+            "sources": {name: as_read(source) for name, source in self._sources(benchmark=benchmark).items()},
             "clean": settings.clean,
             "measures": settings.measures,
+            "filters": settings.filters,
+            "language": {path: self.fingerprint["models"][path] for path in language_models(self.recipe)},
+            "pii": {"count": kinds(settings.pii), "mask": settings.pii.mask, "presidio": settings.pii.presidio},
             "sketch": [settings.duplicates.shingle_words, settings.duplicates.bands * settings.duplicates.rows, seed],
             "own_code": self.fingerprint["own_code"],
             "code": self.fingerprint["code"],
         }
-        folder = self._pass("sifted", plan, lambda at: Sift(at, units, settings, seed))
-        return Sifted.open(folder, len(units))
+        name = "benchmarks" if benchmark else "sift"
+        folder = self.run_folder.work / ("benchmarks" if benchmark else "sifted")
+        if isinstance(self.inputs, Recorded):
+            refuse_other(folder, plan, "the raw text is needed for this: run without --rejudge, and with --fresh")
+        elif not is_fresh(folder, plan):
+            units = self.inputs.units(benchmark=benchmark)
+            with whole_folder(folder, plan, goes_on=True) as at:
+                record_sources(at, [unit.source.name for unit in units])
+                self._run(Sift(at, units, settings, seed, name))
+        return Sifted.open(folder, len(recorded_sources(folder)))
 
-    def _judge(self, sifted: Sifted, units: Sequence[Unit]) -> Path:
-        rules, language = recipe_rules(self.recipe), self.recipe.curate.language
+    def _score(self, sifted: Sifted, units: Sequence[Source]) -> tuple[Rulebook, Path | None]:
+        """The rules of every source; and the classifiers' scores, where the recipe has any."""
+        settings, sources = self.recipe.curate, self.recipe.sources
+        if settings.domain is None and not settings.classifiers:
+            return rulebook(settings, sources), None
+        trained = self._train(sifted, units) if settings.domain and settings.domain.seeds else None
+        domain, classifiers = settings.domain, settings.classifiers
+        given = domain.model if domain else None
+        model = trained.model if trained else Path(given) if given else None
+        label = domain.label if domain and given else "domain"
         plan = {
             "sifted": digest(sealed_with(sifted.folder)),
-            "rules": rulebook.as_dicts(rules),
-            "language": language.model_dump(mode="json"),
+            "domain": trained and [sha256(trained.model), sha256(trained.weights)],
+            "model": given and [self.fingerprint["models"][given], label],
+            "classifiers": {
+                name: [self.fingerprint["models"][one.model], one.label] for name, one in classifiers.items()
+            },
         }
-        return self._pass("judged", plan, lambda at: Judge(at, sifted.folder, len(units), rules, language))
+        weights = trained.weights if trained else None
+        scored = self._pass(
+            "scored", plan, lambda at: Score(at, sifted.folder, sifted.units, classifiers, model, label, weights)
+        )
+        return rulebook(settings, sources, self._threshold(trained)), scored
 
-    def _decide(self, sifted: Sifted, judged: Path, units: Sequence[Unit]) -> Path:
+    def _train(self, sifted: Sifted, units: Sequence[Source]) -> Trained:
+        """The domain's classifier; what is decided by its scores does not make it another."""
+        settings = self.recipe.curate.domain
+        assert settings is not None
+        plan = {
+            "sifted": digest(sealed_with(sifted.folder)),
+            "seeds": settings.seeds,
+            "against": told_from(settings, units),
+            "precision": settings.precision,
+            "at_least": settings.at_least,
+            "seed": self.recipe.seed,
+        }
+        folder = self.run_folder.work / "domain"
+        if not is_fresh(folder, plan):
+            begun = time.monotonic()
+            with whole_folder(folder, plan) as at:
+                card = train_domain(sifted, units, settings, self.recipe.seed, at).card
+            documents = sum(one["documents"] for one in card["training"].values())
+            n_bytes = sum(one["bytes"] for one in card["training"].values())
+            self._tell("classifier", Progress(documents, n_bytes), time.monotonic() - begun)
+        return Trained.open(folder)
+
+    def _threshold(self, trained: Trained | None) -> float | None:
+        if trained is not None:
+            return trained.threshold
+        return self.recipe.curate.domain.at_least if self.recipe.curate.domain else None
+
+    def _judge(self, sifted: Sifted, scored: Path | None, sources: Sequence[str], book: Rulebook) -> Path:
+        plan = {
+            "sifted": digest(sealed_with(sifted.folder)),
+            "scored": scored and digest(sealed_with(scored)),
+            "rules": as_json(book),
+        }
+        return self._pass("judged", plan, lambda at: Judge(at, sifted.folder, scored, sources, book))
+
+    def _decide(self, sifted: Sifted, judged: Path, units: Sequence[Source], benchmarks: Sifted) -> Path:
         settings = self.recipe.curate
         plan = {
             "judged": digest(sealed_with(judged)),
@@ -151,7 +210,7 @@ class _Curation:
             "contamination": settings.contamination.model_dump(mode="json"),
             "split": settings.split.model_dump(mode="json"),
             "roles": {name: source["role"] for name, source in self._sources(benchmark=False).items()},
-            "benchmarks": self._sources(benchmark=True),
+            "benchmarks": digest(sealed_with(benchmarks.folder)),
             "seed": self.recipe.seed,
         }
         folder = self.run_folder.work / "decided"
@@ -163,15 +222,14 @@ class _Curation:
                 corpus.drop_duplicates(settings.duplicates)
             corpus.assign_splits(settings.split, self.recipe.seed)
             with self._timed("decontaminate", corpus.amount(corpus.kept)):
-                benchmarks = self.inputs.units(benchmark=True)
-                found = decontaminate(corpus, benchmarks, settings, at, self._workers, self.bars)
+                found = decontaminate(corpus, benchmarks, settings.contamination, at, self._where, self.bars)
             require_held_out(corpus, settings.split)
             write_json(at / "contamination.json", found)
             warn_of_over_removal(found)
             corpus.write(at)
         return folder
 
-    def _finish(self, sifted: Sifted, decided: Path, units: Sequence[Unit], tokenizer: Path) -> None:
+    def _finish(self, sifted: Sifted, scored: Path | None, decided: Path, tokenizer: Path, book: Rulebook) -> None:
         """Write shards, documents, ledger and numbers beside their places, then rename them in."""
         plan = {
             "decided": digest(sealed_with(decided)),
@@ -183,15 +241,16 @@ class _Curation:
         if (at / ENGINE).exists() and not (at / "shards").exists():  # killed between the two renames below
             shutil.rmtree(at)
             at = begin(made, plan)
-        shards = self._plan_shards(sifted, decided)
+        shards = plan_corpora(sifted, decided, self._corpora(), self.recipe.shards.shard_mb * 1e6)
         self._run(Shard(at, shards, sifted, decided, tokenizer))
+        join_shards(at, shards)
         self._seal_shards(at, shards, tokenizer)
-        place_rows(at / "shards", shards, sifted, at / "placed")
-        measures = list(measures_of(self.recipe.curate.measures))
-        removed = self.recipe.curate.removed
-        self._run(Enter(at, sifted.folder, decided, at / "placed", len(units), measures, removed))
+        measures = [*sifted_measures(self.recipe.curate), *scored_measures(self.recipe.curate)]
+        self._run(Enter(at, sifted, scored, decided, shards, measures, self.recipe.curate.removed))
         found = json.loads((decided / "contamination.json").read_text(encoding="utf-8"))
-        numbers = curation_numbers(at, rulebook.as_dicts(recipe_rules(self.recipe)), found)
+        settings = self.recipe.curate
+        card = Trained.open(self.run_folder.work / "domain").card if settings.domain and settings.domain.seeds else None
+        numbers = curation_numbers(at, as_json(book), found, domain=card, settings=settings)
         write_json(at / "curated" / "report.json", numbers)
         seal(at / "curated", self.fingerprint)
         # curated last: where it stands, the shards stand
@@ -199,26 +258,18 @@ class _Curation:
         put_in_place(at / "curated", self.run_folder.curated)
         shutil.rmtree(at)
 
-    def _plan_shards(self, sifted: Sifted, decided: Path) -> list[ShardPlan]:
-        columns = pa.table({n: sifted.column(n, decided) for n in ("source", "split")})
-        sides = np.array(columns["split"].to_pylist(), object)
-        n_bytes = sifted.column("n_bytes").to_numpy()
+    def _corpora(self) -> dict[str, list[str]]:
+        """The names of each corpus' sources."""
         corpora: dict[str, list[str]] = {}
-        for source, _ in self.inputs.files:
+        for source in self.recipe.sources:
             if source.role != "benchmark":
                 corpora.setdefault(DOMAIN if source.role == DOMAIN else source.name, []).append(source.name)
-        names = np.array(columns["source"].to_pylist(), object)
-        plans = []
-        for corpus, members in sorted(corpora.items()):
-            for split in SPLITS:
-                records = np.flatnonzero(np.isin(names, members) & (sides == split))
-                plans += plan_shards(corpus, split, records, n_bytes[records], self.recipe.shards.shard_mb * 1e6)
-        return plans
+        return corpora
 
-    def _seal_shards(self, at: Path, plans: Sequence[ShardPlan], tokenizer: Path) -> None:
-        for split in sorted({(plan.corpus, plan.split) for plan in plans}):
-            write_split_info(at / "shards" / split[0] / split[1], split[1])
-        for corpus in sorted({plan.corpus for plan in plans}):
+    def _seal_shards(self, at: Path, plan: ShardPlan, tokenizer: Path) -> None:
+        for corpus, split in plan.splits:
+            write_split_info(at / "shards" / corpus / split, split)
+        for corpus in sorted({corpus for corpus, _ in plan.splits}):
             folder = at / "shards" / corpus
             write_manifest(
                 folder, fingerprint=self.fingerprint, tokenizer={"fingerprint": digest(sealed_with(tokenizer))}
@@ -232,8 +283,8 @@ class _Curation:
     # -- running
 
     @property
-    def _workers(self) -> int:
-        return cores(self.recipe.engine.workers)
+    def _where(self) -> Where:
+        return engine_of(self.recipe)
 
     def _pass(self, name: str, plan: dict[str, Any], make: Callable[[Path], Pass]) -> Path:
         folder = self.run_folder.work / name
@@ -243,8 +294,10 @@ class _Curation:
         return folder
 
     def _run(self, step: Pass) -> None:
+        if step.tasks == 0:
+            return
         begun = time.monotonic()
-        done = run_pass(step, self._workers, self.bars)
+        done = run_pass(step, self._where, self.bars)
         self._tell(step.name, done, time.monotonic() - begun)
 
     @contextmanager
@@ -266,9 +319,10 @@ class _Curation:
         )
 
 
-def _but_role(source: Mapping[str, Any]) -> dict[str, Any]:
-    """A source as the sift sees it: what its text is for does not matter there."""
-    return {name: value for name, value in source.items() if name != "role"}
+def engine_of(recipe: Recipe) -> Where:
+    engine = recipe.engine
+    workers = cores(engine.workers) if engine.kind == "local" or engine.workers != "auto" else None
+    return Where(engine.kind, workers, engine.address, SlurmJobs(**engine.slurm.model_dump()))
 
 
 def warn_of_over_removal(found: dict[str, Any]) -> None:
@@ -280,18 +334,3 @@ def warn_of_over_removal(found: dict[str, Any]) -> None:
                 f"warning: {share:.1%} of the training documents share {one['ngram_words']} words with {name} text and "
                 f"leave. If the report shows set phrases, lower curate.contamination.common_in ({one['common_in']})"
             )
-
-
-def recipe_rules(recipe: Recipe) -> tuple[Rule, ...]:
-    """The rules a recipe judges by: its preset with its own bounds."""
-    quality = recipe.curate.quality
-    known = list(measures_of(recipe.curate.measures))
-    rules = rulebook.with_bounds(rulebook.preset(quality.preset), quality.rules, known)
-    missing = [rule.measure for rule in rules if rule.measure not in known]
-    if missing:
-        raise Fault(
-            f"no family of measures takes {', '.join(missing)}",
-            where="curate.quality",
-            hint=f"known measures: {', '.join(known)}",
-        )
-    return rules

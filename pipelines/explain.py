@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from curate.shards.fault import Fault
-from pipelines.report.formats import count, fixed, number, plural
+from pipelines.report.charts import language_words, named
+from pipelines.report.facts import MIXED, PERSONAL
+from pipelines.report.formats import NO_BREAK, count, fixed, number, plural, share
 from pipelines.report.ledger import read_rows, texts
 
 EXCERPT_CHARS = 1200
@@ -34,17 +36,19 @@ def explain(run: Path, id: str) -> str:
     rows = ledger.to_table(filter=ds.field("id") == id).to_pylist()
     if not rows:
         raise Fault(f"no record is called {id!r}", where=str(run / "curated" / "ledger"), hint=_nearest(ledger, id))
-    row = rows[0]
+    row, report = rows[0], _report(run)
     lines = [_headline(row)]
     if row["evidence"]:
         lines.append(f"  {row['evidence']}")
     lines.append("")
     lines += _section("from", [_origin(row)])
     lines += _section("text", [_text_line(row)])
-    lines += _section(
-        "language", [f"{row['language']}, score {fixed(row['language_score'], 2)}"] if row["language"] else []
-    )
-    lines += _section("measures", _measures(row, _rules(run), ledger.schema))
+    lines += _section("licence", _licence(row))
+    lines += _section("language", _language(row))
+    lines += _section("domain", _domain(row, report))
+    lines += _section("personal", _personal(row, report))
+    lines += _section("measures", _measures(row, report.get("rules", []), ledger.schema))
+    lines += _section("filters", _filters(row, report))
     lines += _section("failed", [", ".join(row["reasons"])] if row["reasons"] and row["fate"] == "removed" else [])
     lines += _section("duplicates", _duplicates(row, ledger))
     lines += _section("split", [row["split"]] if row["split"] else [])
@@ -76,19 +80,71 @@ def _text_line(row: Row) -> str:
     return f"{plural(row['n_bytes'], 'byte')}, {plural(row['n_chars'], 'character')}{took}"
 
 
-def _rules(run: Path) -> list[Row]:
-    """The bounds that judged this run, as the report has them."""
+def _licence(row: Row) -> list[str]:
+    consent = f"consent: {row['consent']}" if row.get("consent") else ""
+    told = ", ".join(part for part in (row.get("licence"), consent) if part)
+    return [told] if told else []
+
+
+def _language(row: Row) -> list[str]:
+    if not row["language"]:
+        return [] if row["fate"] == "quarantined" else ["none told"]
+    other = row.get(MIXED)
+    mixed = f"; another language in {share(other).replace(NO_BREAK, ' ')} of the sampled text" if other else ""
+    return [f"{row['language']}, score {fixed(row['language_score'], 2)}{mixed}"]
+
+
+def _domain(row: Row, report: Row) -> list[str]:
+    """The score, and the threshold where it decides; else the one on the classifier's card."""
+    score = row.get("domain_score")
+    if score is None:
+        return []
+    judged = [rule for rule in report.get("rules", []) if rule["measure"] == "domain_score" and _is_for(rule, row)]
+    card = (report.get("domain") or {}).get("card")
+    if judged:
+        verdicts = [f"{_bound(rule)}{' FAILS' if _fails(score, rule) else ''}" for rule in judged]
+    else:
+        verdicts = [f"threshold {number(card['threshold'], 4)}, not judged by it"] if card else []
+    return [", ".join([number(score, 4), *verdicts])]
+
+
+def _personal(row: Row, report: Row) -> list[str]:
+    """How much of which kind; what was masked no longer stands in the text."""
+    treatments = {one["kind"]: one["treatment"] for one in (report.get("personal") or {}).get("by_kind", [])}
+    kinds = {name.removeprefix(PERSONAL): found for name, found in row.items() if name.startswith(PERSONAL) and found}
+    told = [
+        f"{kind.replace('_', ' ')} {count(found)}" + (f" ({treatments[kind]})" if kind in treatments else "")
+        for kind, found in kinds.items()
+    ]
+    return [", ".join(told)] if told else []
+
+
+def _filters(row: Row, report: Row) -> list[str]:
+    """Reasons that a filter of datatrove's gave."""
+    theirs = {one["reason"] for one in report.get("reasons", []) if one["given_by"] == "filter"}
+    given = [reason for reason in row["reasons"] or [] if reason in theirs]
+    return [f"{', '.join(given)}, of {', '.join(report.get('filters') or ['datatrove'])}"] if given else []
+
+
+def _report(run: Path) -> Row:
+    """The numbers of this run, with the bounds that judged it."""
     path = run / "curated" / "report.json"
-    return json.loads(path.read_text(encoding="utf-8"))["rules"] if path.exists() else []
+    found: Row = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
 
 
 def _measures(row: Row, rules: list[Row], schema: pa.Schema) -> list[str]:
-    names = [field.name for field in schema if field.type == pa.float64() and row[field.name] is not None]
+    names = [
+        field.name
+        for field in schema
+        if field.type == pa.float64() and row[field.name] is not None and not field.name.startswith(PERSONAL)
+    ]
+    names += [name for name in row if name.startswith(PERSONAL) and any(_judges(rule, name, row) for rule in rules)]
     width = max(map(len, names), default=0)
     lines = []
     for name in names:
-        own = [rule for rule in rules if rule["measure"] == name and _is_for(rule, row["language"])]
-        bounds = ", ".join(f"{rule['bound'].replace('_', ' ')} {number(rule['value'], 6)}" for rule in own)
+        own = [rule for rule in rules if _judges(rule, name, row)]
+        bounds = ", ".join(_bound(rule) for rule in own)
         failed = [rule["reason"] for rule in own if _fails(row[name], rule)]
         verdict = "FAILS" if failed else "ok" if own else ""
         reason = f": {failed[0]}" if failed else ""
@@ -96,9 +152,20 @@ def _measures(row: Row, rules: list[Row], schema: pa.Schema) -> list[str]:
     return lines
 
 
-def _is_for(rule: Row, language: str | None) -> bool:
-    only = rule.get("only_languages") or []
-    return language not in (rule.get("except_languages") or []) and (not only or language is None or language in only)
+def _judges(rule: Row, measure: str, row: Row) -> bool:
+    return rule["measure"] == measure and row[measure] is not None and _is_for(rule, row)
+
+
+def _is_for(rule: Row, row: Row) -> bool:
+    """A rule may be for some sources and some languages; reports of before that have neither."""
+    source, language = row["source"], row["language"]
+    only, but = rule.get("only_languages") or [language], rule.get("except_languages") or []
+    return source in (rule.get("sources") or [source]) and language in only and language not in but
+
+
+def _bound(rule: Row) -> str:
+    where = "".join([f" of {named(rule['sources'])}" if rule.get("sources") else "", language_words(rule)])
+    return f"{rule['bound'].replace('_', ' ')} {number(rule['value'], 6)}{where}"
 
 
 def _fails(value: float, rule: Row) -> bool:
@@ -127,7 +194,7 @@ def _shard(row: Row) -> str:
 
 
 def _excerpt(run: Path, row: Row) -> list[str]:
-    text = texts(run, [row["id"]], EXCERPT_CHARS).get(row["id"])
+    text = texts(run, {row["id"]: EXCERPT_CHARS}).get(row["id"])
     if text is None:
         return [] if row["fate"] == "quarantined" else ["", "its text was not stored (curate.removed in the recipe)"]
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, 110) or [""]]

@@ -1,8 +1,8 @@
 """What is wrong with a recipe, in words: every fault at once, with its field, its value and the nearest valid name.
 
-Three kinds. What pydantic finds field by field (`in_words`); names that nothing stands behind, such as a cleaner nobody
-wrote (`unknown_names`); fields that are fine each and wrong together (`contradictions`). The last two look at the
-recipe as it was written, so that they are told beside a misspelled field and not one run later.
+Three kinds. What pydantic finds field by field (`in_words`); fields that are fine each and wrong together
+(`contradictions`); names that nothing stands behind, such as a cleaner nobody wrote (pipelines/names.py). The last two
+look at the recipe as it was written, so that they are told beside a misspelled field and not one run later.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from curate.plugins import nearest_hint, plugin
-from curate.settings import Bound, Curate, Role
-from curate.shards.fault import Fault
+from curate.plugins import nearest_hint
+from curate.settings import Role
+from pipelines.names import at, listed
 
 # -- fields that are fine each and wrong together
 
 
 def contradictions(recipe: Mapping[str, Any]) -> Iterator[str]:
     """`recipe` holds what was written; what has the wrong type is passed over, since that is a fault of its own."""
-    sources = [source for source in _list(recipe.get("sources")) if isinstance(source, Mapping)]
+    sources = [source for source in listed(recipe.get("sources")) if isinstance(source, Mapping)]
     names = [str(source["name"]) for source in sources if "name" in source]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"sources: the name {name!r} stands twice; ids start with it, so it must be unique"
@@ -31,11 +31,23 @@ def contradictions(recipe: Mapping[str, Any]) -> Iterator[str]:
     knows_all = bool(roles) and all(role in typing.get_args(Role) for role in roles)
     if knows_all and "domain" not in roles:
         yield "sources: none has role: domain, so there is no corpus to build"
+    yield from _of_domain(at(recipe, "curate", "domain"), dict(zip(names, roles, strict=False)))
     yield from _of_training(recipe, has_general="general" in roles or not knows_all)
 
 
+def _of_domain(domain: object, roles: Mapping[str, str]) -> Iterator[str]:
+    """Seeds and what they are told from are names of sources."""
+    for field in ("seeds", "against"):
+        for place, name in enumerate(listed(at(domain, field))):
+            if str(name) not in roles:
+                hint = nearest_hint(str(name), list(roles)) or f"sources: {', '.join(roles)}"
+                yield f"curate.domain.{field}.{place} = {name!r}: there is no such source; {hint}"
+    if listed(at(domain, "seeds")) and not listed(at(domain, "against")) and "general" not in roles.values():
+        yield "curate.domain.seeds: there is nothing to tell them from: name sources in curate.domain.against"
+
+
 def _of_training(recipe: Mapping[str, Any], has_general: bool) -> Iterator[str]:
-    has_tokenizer = _at(recipe, "shards", "tokenizer") is not None
+    has_tokenizer = at(recipe, "shards", "tokenizer") is not None
     train = recipe.get("train")
     if not isinstance(train, Mapping):
         if not has_tokenizer:
@@ -61,103 +73,6 @@ def _of_scratch(fields: object) -> Iterator[str]:
             yield f"train.base.scratch.{name} = {_value(fields[name])}: comes from the tokenizer; remove it"
 
 
-# -- names that nothing stands behind
-
-
-def unknown_names(recipe: Mapping[str, Any]) -> Iterator[str]:
-    """Formats, cleaners, families of measures, presets and measures in rules that there are not."""
-    for place, source in enumerate(_list(recipe.get("sources"))):
-        yield from _fault(f"sources.{place}.format", _at(source, "format"), lambda name: plugin("curate.readers", name))
-    for place, name in enumerate(_list(_at(recipe, "curate", "clean", default=Curate().clean))):
-        yield from _fault(f"curate.clean.{place}", name, lambda name: plugin("curate.cleaners", name))
-    for place, code in enumerate(_list(_at(recipe, "curate", "language", "keep", default=[]))):
-        yield from _of_language(f"curate.language.keep.{place}", code)
-    families = _list(_at(recipe, "curate", "measures", default=Curate().measures))
-    if not all(isinstance(name, str) for name in families):
-        return  # told already, field by field
-    wrong = list(_of_measures(families))
-    yield from wrong
-    if not wrong:  # a family that is not known may have any measure
-        yield from _of_rules(recipe, families)
-
-
-def _of_language(field: str, code: object) -> Iterator[str]:
-    from curate.language import known_languages
-
-    if isinstance(code, str) and code not in known_languages():
-        hint = nearest_hint(code, list(known_languages())) or "it tells languages by codes such as en, de, fr, zh"
-        yield f"{field} = {code!r}: the language model tells no such language; {hint}"
-
-
-def _of_measures(families: list[Any]) -> Iterator[str]:
-    from curate.measured import measures_of
-
-    wrong = [
-        fault
-        for place, name in enumerate(families)
-        for fault in _fault(f"curate.measures.{place}", name, lambda name: measures_of([name]))
-    ]
-    if not wrong:
-        try:
-            measures_of(families)
-        except Fault as fault:  # two families may share a measure
-            yield _line("curate.measures", families, fault)
-    yield from wrong
-
-
-def _of_rules(recipe: Mapping[str, Any], families: list[str]) -> Iterator[str]:
-    from curate import rules as rulebook
-    from curate.measured import measures_of
-
-    name = _at(recipe, "curate", "quality", "preset", default=Curate().quality.preset)
-    wrong = list(_fault("curate.quality.preset", name, rulebook.preset))
-    yield from wrong
-    if wrong or not isinstance(name, str):
-        return
-    preset, measures = rulebook.preset(name), list(measures_of(families))
-    given = _at(recipe, "curate", "quality", "rules", default={})
-    bounds = {str(key): bound for key, bound in given.items()} if isinstance(given, Mapping) else {}
-    for measure, bound in bounds.items():
-        try:
-            valid = Bound.model_validate(bound)
-        except ValidationError:
-            continue  # told already, field by field
-        try:
-            rulebook.with_bounds(preset, {measure: valid}, measures)
-        except Fault as fault:
-            yield _line(f"curate.quality.rules.{measure}", bound, fault)
-    judged = {rule.measure for rule in preset if rule.measure not in bounds}
-    if missing := sorted(judged - set(measures)):
-        some = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        yield f"curate.quality.preset = {name!r}: judges {some}, which no family in curate.measures takes"
-
-
-def _fault(field: str, value: object, check: typing.Callable[[Any], object]) -> Iterator[str]:
-    """What `check` has against a name; nothing where the value is not even one: told already, field by field."""
-    if isinstance(value, str):
-        try:
-            check(value)
-        except Fault as fault:
-            yield _line(field, value, fault)
-
-
-def _line(field: str, value: object, fault: Fault) -> str:
-    return f"{field} = {_value(value)}: {fault.what}" + (f"; {fault.hint}" if fault.hint else "")
-
-
-def _list(value: object) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def _at(data: object, *path: str, default: object = None) -> Any:
-    """The value at a place of nested mappings, the default where there is none."""
-    for name in path:
-        if not isinstance(data, Mapping) or name not in data:
-            return default
-        data = data[name]
-    return data
-
-
 # -- what pydantic finds
 
 
@@ -178,7 +93,7 @@ def _explain(place: tuple[object, ...], errors: Sequence[Any], model: type[BaseM
     if errors[0]["type"] == "missing":
         return f"{field}: is missing"
     if errors[0]["type"] == "extra_forbidden":
-        known = _fields_at(place[:-1], model)
+        known = _fieldsat(place[:-1], model)
         return f"{field} = {_value(value)}: no such field; {nearest_hint(str(place[-1]), known) or _it_has(known)}"
     wants = " or ".join(dict.fromkeys(map(_message, errors))).replace(" or should be ", " or ")
     return f"{field} = {_value(value)}: {wants}{_quoting(value, errors)}"
@@ -211,7 +126,7 @@ def _it_has(known: list[str]) -> str:
 def _names_a_type(part: object) -> bool:
     """pydantic puts the branch of a union it tried into the location; a reader of the recipe has no use for it."""
     return isinstance(part, str) and (
-        part in {"str", "int", "Base", "TrainTokenizer"} or "[" in part or part.startswith("constrained-")
+        part in {"str", "int", "Base", "TrainTokenizer", "FieldOf"} or "[" in part or part.startswith("constrained-")
     )
 
 
@@ -220,7 +135,7 @@ def _value(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _fields_at(place: Sequence[object], root: type[BaseModel]) -> list[str]:
+def _fieldsat(place: Sequence[object], root: type[BaseModel]) -> list[str]:
     """The field names valid at a place of the recipe."""
     model: Any = root
     is_key = False  # the next part is a key of a mapping or an index of a list, not a field

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,20 +31,30 @@ def as_bytes(n: float) -> str:
     raise AssertionError("unreachable")
 
 
+QUIET_SECONDS = 60  # between two lines about a long pass where nobody watches: a log of hours stays readable
+
+
 class Passes:
-    """The `report` that the engine calls: a bar where somebody watches, and one closing line per pass in any case."""
+    """The `report` that the engine calls: a bar where somebody watches, a line a minute where nobody does.
+
+    One closing line per pass in any case.
+    """
 
     def __init__(self, bars: Progress | None) -> None:
         self.bars, self.name = bars, ""
+        self.told = time.monotonic()
         self.task: TaskID | None = None  # a step that has no bar may be the first to close
 
     def __call__(self, name: str, done: Done, tasks: int) -> None:
         if name != self.name:
-            self.name = name
+            self.name, self.told = name, time.monotonic()
             if self.bars is not None:
                 self.task = self.bars.add_task(name, total=tasks, counts="")
+        counts = f"{done.documents:,} documents  {as_bytes(done.n_bytes)}"
+        if self.bars is None and time.monotonic() - self.told >= QUIET_SECONDS:
+            self.told = time.monotonic()
+            say(f"{name:<14}{done.tasks:,} of {tasks:,} tasks  {counts}")
         if self.bars is not None and self.task is not None:
-            counts = f"{done.documents:,} documents  {as_bytes(done.n_bytes)}"
             self.bars.update(self.task, completed=done.tasks, total=tasks, counts=counts)
 
     def close(self, name: str, done: Done, seconds: float) -> None:

@@ -19,15 +19,35 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from curate.plugins import nearest_hint
 from curate.settings import Curate, Language, Name, Settings, Shards, Source
 from curate.shards.fault import Fault
-from pipelines.faults import contradictions, in_words, unknown_names
+from pipelines.faults import contradictions, in_words
+from pipelines.names import unknown_names
 from pretrain.settings import Evaluate, Train, count
 
 
+class Slurm(Settings):
+    partition: str = "cpu"
+    """Partition that tasks are submitted to."""
+    time: str = "04:00:00"
+    """Longest a task may take, as sbatch writes it."""
+    mem_gb: int = Field(4, ge=1)
+    """Memory of a task."""
+    tasks_per_job: int = Field(1, ge=1)
+    """Tasks that one job of the array does, one after another."""
+    options: dict[str, str | int] = Field(default_factory=dict)
+    """Further sbatch options by name: {account: proj42, qos: normal}."""
+    setup: str = ""
+    """Shell lines that run before each task: module load, activating an environment."""
+
+
 class Engine(Settings):
-    kind: Literal["local"] = "local"
-    """Local processes, through datatrove's executor."""
+    kind: Literal["local", "ray", "slurm"] = "local"
+    """Where the passes of curation run, through datatrove's executors: processes of this machine, a Ray cluster, a
+    Slurm cluster whose nodes all see the run folder. Every kind gives the same bytes."""
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Processes of a curation pass; auto: one per core. No output depends on it."""
+    """Tasks at a time; auto: one per core (local), all the cluster gives (ray, slurm). No output depends on it."""
+    address: str | None = None
+    """Of a Ray cluster: auto, or ray://host:10001. null: a cluster of this machine alone."""
+    slurm: Slurm = Slurm()
 
 
 class Recipe(Settings):

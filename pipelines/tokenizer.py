@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from curate.passes.parts import split_of
 from curate.passes.sifted import Sifted
 from curate.settings import TrainTokenizer
 from curate.shards.seal import digest, is_fresh, sealed_with, sha256, whole_folder
+from curate.split import TRAIN
 from curate.tokenizing import Tokenizer
 from curate.train_tokenizer import train_tokenizer
 from pipelines.folder import RunFolder
@@ -69,8 +71,10 @@ def prepare_tokenizer(recipe: Recipe, run: RunFolder, sifted: Sifted, decided: P
 
 def training_texts(sifted: Sifted, decided: Path) -> Iterator[str]:
     """The texts of every training document, domain and general, in the order of the corpus."""
-    for _, texts in sifted.batches(np.flatnonzero(np.array(sifted.column("split", decided).to_pylist()) == "train")):
-        yield from texts.to_pylist()
+    for unit in range(sifted.units):
+        sides, _ = split_of(sifted.beside(decided), unit)
+        for _, texts in sifted.batches(sifted.first_row[unit] + np.flatnonzero(sides == TRAIN)):
+            yield from texts.to_pylist()
 
 
 def copy_tokenizer(where: str, folder: Path) -> None:

@@ -96,15 +96,44 @@ def test_a_benchmark_question_is_never_trained_on(ledger: dict[tuple[str, str, i
     assert sum(row["reason"] == "benchmark_overlap" for row in rows) >= 3
 
 
+@pytest.fixture(scope="module")
+def documents(run: RunFolder) -> dict[str, Row]:
+    """What stayed, by id."""
+    rows = ds.dataset([str(path) for path in run.curated.glob("documents/*/*.parquet")]).to_table().to_pylist()
+    return {row["id"]: row for row in rows}
+
+
 def test_broken_text_is_repaired_and_sound_text_is_left_alone(
-    run: RunFolder, ledger: dict[tuple[str, str, int], Row]
+    documents: dict[str, Row], ledger: dict[tuple[str, str, int], Row]
 ) -> None:
-    table = ds.dataset([str(p) for p in run.curated.glob("documents/*/*.parquet")]).to_table(columns=["id", "text"])
-    texts = dict(zip(*(table[name].to_pylist() for name in ("id", "text")), strict=True))
     promised = [one for one in EXPECTED["planted"] if "text_holds" in one and one["fate"] == "kept"]
-    assert len(promised) > 10
+    assert len(promised) > 40
     for one in promised:
-        assert one["text_holds"] in texts[ledger[place(one)]["id"]], one["plant"]
+        assert one["text_holds"] in documents[ledger[place(one)]["id"]]["text"], one["plant"]
+
+
+def test_markup_menus_and_personal_data_are_gone(
+    documents: dict[str, Row], ledger: dict[tuple[str, str, int], Row]
+) -> None:
+    promised = [one for one in EXPECTED["planted"] if "text_lacks" in one]
+    assert len(promised) >= 15
+    for one in promised:
+        text = documents[ledger[place(one)]["id"]]["text"]
+        assert not [value for value in one["text_lacks"] if value in text], one["plant"]
+
+
+def test_the_ledger_counts_personal_data_and_carries_licence_and_consent(
+    documents: dict[str, Row], ledger: dict[tuple[str, str, int], Row]
+) -> None:
+    promised = [one for one in EXPECTED["planted"] if "ledger" in one]
+    assert len(promised) >= 10
+    for one in promised:
+        row = ledger[place(one)]
+        assert {name: row[name] for name in one["ledger"]} == one["ledger"]
+        assert documents[row["id"]]["licence"] == one["ledger"]["licence"]
+        assert documents[row["id"]]["consent"] == one["ledger"]["consent"]
+    letters = [row for (source, _, _), row in ledger.items() if source == "letters"]
+    assert all(row["licence"] and row["consent"] for row in letters)
 
 
 def test_clean_text_stays(ledger: dict[tuple[str, str, int], Row]) -> None:

@@ -23,6 +23,7 @@ from make_sample import planted_garden  # noqa: E402
 from maker import files  # noqa: E402
 from maker.corpus import WORD, Press, handwritten, word_runs  # noqa: E402
 from maker.grammar import Rule, Writer  # noqa: E402
+from maker.letters import PERSONAL  # noqa: E402
 from maker.twins import EXACT, LEAST_LIKENESS, NEAR, likeness  # noqa: E402
 
 STAGES = {"kept": {None, "contamination"}, "removed": {"judge", "dedup", "contamination"}, "quarantined": {"read"}}
@@ -33,7 +34,8 @@ MUST_BE_PLANTED = {
     "truncated_gzip",
     "broken_markup", "no_text", "unknown_format", "empty_text", "one_word", "quotes_another", "quoted_by_another",
     "benchmark_leak", "pii", "script", "zero_width", "control_character", "windows_lines", "superscript_and_micro",
-    "repeated_id",
+    "repeated_id", "pdf_file", "scanned_pdf", "docx_file", "epub_file", "web_page", "not_a_page", "dose_table",
+    "personal_data", "looks_personal", "mixed_languages", "off_domain",
 }  # fmt: skip
 
 
@@ -44,8 +46,9 @@ def expected() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def clean() -> list[str]:
-    """The hand-written documents of all three subjects."""
-    return [document.text for subject in ("medical", "general", "control") for document in handwritten(subject)]
+    """The hand-written documents that are not planted for their faults."""
+    subjects = ("medical", "general", "control", "formats")
+    return [document.text for subject in subjects for document in handwritten(subject)]
 
 
 def test_the_generator_makes_the_committed_files() -> None:
@@ -58,6 +61,12 @@ def test_the_generator_makes_the_committed_files() -> None:
 def test_the_sample_stays_small() -> None:
     stored = [path for path in SAMPLE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert sum(path.stat().st_size for path in stored) < 4_000_000
+
+
+def test_no_file_that_is_not_text_is_large() -> None:
+    bound = [path for name in ("handbooks", "web", "formulary") for path in (SAMPLE / "medical" / name).iterdir()]
+    assert len(bound) == 8
+    assert max(path.stat().st_size for path in bound) < 20_000
 
 
 def test_every_kind_of_defect_is_planted(expected: dict[str, Any]) -> None:
@@ -177,6 +186,16 @@ def test_exact_duplicates_have_the_same_words(how: str) -> None:
     copy = EXACT[how](text, Random(0))
     assert WORD.findall(copy.casefold()) == WORD.findall(text.casefold())
     assert len(copy) <= len(text)
+
+
+def test_every_kind_of_personal_data_that_is_planted_is_nobodys(expected: dict[str, Any]) -> None:
+    kinds = Counter(kind for kind, _, _ in PERSONAL)
+    assert kinds == dict.fromkeys(("email", "phone", "national_id", "medical_record_number", "birth_date"), 2)
+    values = {value for _, value, _ in PERSONAL}
+    assert all(value.endswith(".example") for value in values if "@" in value)
+    planted = [one for one in expected["planted"] if one["plant"] == "personal_data"]
+    assert {value for one in planted for value in one["text_lacks"]} == values
+    assert {one["ledger"]["consent"] for one in planted} == {"research_only", "any_use"}
 
 
 def test_a_grammar_expands_choices_numbers_articles_and_memory() -> None:

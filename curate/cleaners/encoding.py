@@ -15,6 +15,9 @@ import re
 from functools import cache
 from typing import Any
 
+from curate.screening import screen_of
+from curate.text import TextBatch
+
 HELD_OUT = {"Å²": "\ue0b2", "Å³": "\ue0b3"}  # private use while ftfy looks
 ANGSTROM = re.compile(r"(?<![^\W\d_])Å[²³]")
 GIVEN_BACK = {private: unit for unit, private in HELD_OUT.items()}
@@ -26,14 +29,23 @@ class Encoding:
         return suspect_expression()
 
     def __call__(self, text: str) -> str:
-        from ftfy import fix_text
+        """ftfy takes a text line by line; it is given only those that could be broken."""
+        lines = [f"{line}\n" for line in text.split("\n")]
+        lines[-1] = lines[-1][:-1]
+        holds_out = not any(private in text for private in GIVEN_BACK)  # unless the text uses these itself
+        suspects = screen_of((suspect_expression(),)).suspects(TextBatch.of(lines)).tolist()
+        return "".join(_fixed(line, holds_out) if found else line for line, found in zip(lines, suspects, strict=True))
 
-        if any(private in text for private in GIVEN_BACK):  # the text uses these itself
-            return fix_text(text, _only_mojibake())
-        fixed = fix_text(ANGSTROM.sub(lambda unit: HELD_OUT[unit[0]], text), _only_mojibake())
-        for private, unit in GIVEN_BACK.items():
-            fixed = fixed.replace(private, unit)
-        return fixed
+
+def _fixed(line: str, holds_out: bool) -> str:
+    from ftfy import fix_text
+
+    if not holds_out:
+        return fix_text(line, _only_mojibake())
+    fixed = fix_text(ANGSTROM.sub(lambda unit: HELD_OUT[unit[0]], line), _only_mojibake())
+    for private, unit in GIVEN_BACK.items():
+        fixed = fixed.replace(private, unit)
+    return fixed
 
 
 @cache

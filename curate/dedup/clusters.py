@@ -21,12 +21,17 @@ def find(parent, item):  # type: ignore[no-untyped-def]
     return item
 
 
+@njit(cache=True, nogil=True, inline="always")
+def unite_two(parent, left, right):  # type: ignore[no-untyped-def]
+    one, two = find(parent, left), find(parent, right)
+    parent[max(one, two)] = min(one, two)
+
+
 @njit(cache=True, nogil=True)
 def unite(parent, left, right):  # type: ignore[no-untyped-def]
     """Unite left[i] with right[i], in place."""
     for pair in range(len(left)):
-        one, two = find(parent, left[pair]), find(parent, right[pair])
-        parent[max(one, two)] = min(one, two)
+        unite_two(parent, left[pair], right[pair])
 
 
 @njit(cache=True, nogil=True)

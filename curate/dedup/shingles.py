@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from curate.lanes import inlined
 from curate.text import Int64s, TextBatch, UInt64s, mix
 
 # Odd, and 3 modulo 4: then the factors p^k - 1 that swapped words would have to cancel hold as few twos as they can.
@@ -45,18 +46,34 @@ def rolled(first, hashes, length):  # type: ignore[no-untyped-def]
         if begin == stop:
             continue
         window = min(length, stop - begin)
-        state = np.uint64(0)
-        leaving = np.uint64(1)  # base^window: the weight of the word that drops out
-        for at in range(begin, begin + window):
-            state = state * _BASE + hashes[at]
-            leaving *= _BASE
+        state, leaving = run_of(hashes, begin, window)
         out = offsets[i]
-        values[out] = mix(state + np.uint64(window))
+        values[out] = run_hash(state, window)
         for at in range(begin + window, stop):
-            state = state * _BASE + hashes[at] - hashes[at - window] * leaving
+            state = rolled_on(state, leaving, hashes[at], hashes[at - window])
             out += 1
-            values[out] = mix(state + np.uint64(window))
+            values[out] = run_hash(state, window)
     return offsets, values
+
+
+@inlined
+def run_of(hashes, begin, length):  # type: ignore[no-untyped-def]
+    """(polynomial of the first run, base^length: the weight of the word that drops out at a step)."""
+    state, leaving = np.uint64(0), np.uint64(1)
+    for at in range(begin, begin + length):
+        state = state * _BASE + hashes[at]
+        leaving *= _BASE
+    return state, leaving
+
+
+@inlined
+def rolled_on(state, leaving, comes, goes):  # type: ignore[no-untyped-def]
+    return state * _BASE + comes - goes * leaving
+
+
+@inlined
+def run_hash(state, length):  # type: ignore[no-untyped-def]
+    return mix(state + np.uint64(length))
 
 
 @njit(cache=True, nogil=True)

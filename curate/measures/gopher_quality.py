@@ -23,8 +23,23 @@ import numpy.typing as npt
 from numba import njit
 
 from curate.characters import CONNECTOR, LETTER, SPACE, WORD, classes
+from curate.lanes import (
+    HIGH_BITS,
+    between,
+    bits_for,
+    eight_bytes,
+    equal,
+    gathered,
+    inlined,
+    inside,
+    load,
+    lowest,
+    ones,
+    step,
+)
 from curate.measured import Column, Measure
-from curate.text import HIGH_BITS, TextBatch, characters_between, code_point, eight_bytes
+from curate.text import TextBatch
+from curate.utf8 import code_point
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
@@ -53,7 +68,7 @@ class GopherQuality:
     def __call__(self, batch: TextBatch) -> dict[str, Column]:
         words = batch.words
         plain, characters, alphabetic, stop = count_words(
-            batch.data, words.first, words.start, words.end, classes(), stop_word_table()
+            words.first, words.spelled, words.characters, words.kinds, stop_word_table()
         )
         hashes, ellipses, lines, bullets, trailing = count_lines(batch.data, batch.offsets, classes())
         per_word = np.maximum(np.diff(words.first), 1)
@@ -82,115 +97,103 @@ def stop_word_table() -> npt.NDArray[np.uint64]:  # (64,)
 
 
 @njit(cache=True, nogil=True)
-def count_words(data, first, start, end, classes, stop_words):  # type: ignore[no-untyped-def]
-    """Per document: plain words, their characters, words with a letter, distinct stop words. Each (n,) int64."""
+def count_words(first, spelled, lengths, kinds, stop_words):  # type: ignore[no-untyped-def]
+    """Per document: plain words, their characters, words with a letter, distinct stop words; (4, n) int64."""
     n = len(first) - 1
     counts = np.zeros((4, n), np.int64)
     for i in range(n):
         plain, characters, alphabetic = 0, 0, 0
         seen = np.uint64(0)  # bit: the stop word in that slot occurred
         for w in range(first[i], first[i + 1]):
-            at, stop = start[w], end[w]
-            head = eight_bytes(data, at, stop)
-            if head & HIGH_BITS or stop - at > 8 or not classes[data[at]] & LETTER:
-                length, bits = _spell(data, at, stop, classes)
-                alphabetic += bits & LETTER != 0
-                plain += bits & _PLAIN != 0
-                characters += length if bits & _PLAIN else 0
-            else:  # ASCII, short, led by a letter: nearly every word of English
-                slot = (head * np.uint64(_SPREAD)) >> np.uint64(58)
-                seen |= np.uint64(head == stop_words[slot]) << slot
-                alphabetic += 1
-                plain += 1
-                characters += stop - at
-        counts[0, i], counts[1, i], counts[2, i] = plain, characters, alphabetic
-        while seen:
-            counts[3, i] += 1
-            seen &= seen - np.uint64(1)  # clears the lowest bit
-    return counts[0], counts[1], counts[2], counts[3]
-
-
-@njit(cache=True, nogil=True)
-def _spell(data, at, end, classes):  # type: ignore[no-untyped-def]
-    """(characters, class bits that occur) of any word; of a long one led by an ASCII letter, only that bit."""
-    if data[at] < 0x80 and classes[data[at]] & LETTER:
-        return characters_between(data, at, end), LETTER
-    characters, bits = 0, 0
-    while at < end:
-        code, width = code_point(data, at)
-        bits |= classes[code]
-        characters += 1
-        at += width
-    return characters, bits
+            is_plain = kinds[w] & _PLAIN != 0
+            plain += is_plain
+            characters += is_plain * lengths[w]
+            alphabetic += kinds[w] & LETTER
+            slot = (spelled[w] * np.uint64(_SPREAD)) >> np.uint64(58)
+            seen |= np.uint64(spelled[w] == stop_words[slot]) << slot
+        counts[0, i], counts[1, i], counts[2, i], counts[3, i] = plain, characters, alphabetic, ones(seen)
+    return counts
 
 
 @njit(cache=True, nogil=True)
 def count_lines(data, offsets, classes):  # type: ignore[no-untyped-def]
-    """Per document: '#', ellipses, lines, lines led by a bullet, lines that end in an ellipsis. Each (n,) int64."""
+    """Per document: '#', ellipses, lines, lines led by a bullet, lines that end in an ellipsis; (5, n) int64."""
     n = len(offsets) - 1
-    hashes, ellipses, lines, bullets, trailing = (
-        np.zeros(n, np.int64),
-        np.zeros(n, np.int64),
-        np.zeros(n, np.int64),
-        np.zeros(n, np.int64),
-        np.zeros(n, np.int64),
-    )
-    of_interest = _bytes_of_interest()
+    counts = np.zeros((5, n), np.int64)
+    marks, dots = bits_for(offsets[n] - offsets[0]), bits_for(offsets[n] - offsets[0])
+    _mark(data, offsets[0], offsets[n], marks, dots)
     for i in range(n):
-        at, stop = offsets[i], offsets[i + 1]
-        line = at  # where the current line began
-        while at < stop:
-            byte = data[at]
-            if not of_interest[byte]:
-                at += 1
-                continue
-            width, breaks = 1, False
-            if byte == 0x23:  # '#'
-                hashes[i] += 1
-            elif byte == 0x2E:  # '.': a run of k dots holds k // 3 ellipses, as str.count sees them
-                width = _run(data, at, stop)
-                ellipses[i] += width // 3
-            elif byte == 0x0D:  # CR, or CR LF as one
-                breaks = True
-                width = 2 if at + 1 < stop and data[at + 1] == 0x0A else 1
+        if offsets[i] < offsets[i + 1]:
+            found = _count_marks(
+                data, offsets[0], offsets[i], offsets[i + 1], marks.view(np.uint64), dots.view(np.uint64), classes
+            )
+            counts[0, i], counts[1, i], counts[2, i], counts[3, i], counts[4, i] = found
+    return counts
+
+
+@step
+def _mark(data, begin, stop, marks, dots):  # type: ignore[no-untyped-def]
+    """A bit per byte: may it be '#', a line break of str.splitlines or the end of '…'; and another: is it a dot?"""
+    whole = (stop - begin) // 8
+    for k in range(whole):
+        eight = load(data, begin + 8 * k)
+        marks[k], dots[k] = gathered(_may_mark(eight)), gathered(equal(eight, 0x2E))
+    if begin + 8 * whole < stop:
+        eight = eight_bytes(data, begin + 8 * whole, stop)
+        marks[whole], dots[whole] = gathered(_may_mark(eight)), gathered(equal(eight, 0x2E))
+
+
+@inlined
+def _may_mark(eight):  # type: ignore[no-untyped-def]
+    """Flags of '#', of ASCII's line breaks, and of the last bytes of U+0085, U+2026, U+2028 and U+2029."""
+    tail = eight ^ HIGH_BITS
+    tails = equal(tail, 0x05) | equal(tail, 0x26) | between(tail, 0x28, 0x29)
+    return equal(eight, 0x23) | between(eight, 0x0A, 0x0D) | between(eight, 0x1C, 0x1E) | tails
+
+
+@step
+def _count_marks(data, origin, begin, stop, marks, dots, classes):  # type: ignore[no-untyped-def]
+    """The counts of one document, which is not empty."""
+    hashes, ellipses, lines, bullets, trailing = 0, 0, 0, 0, 0
+    line, behind_dots = begin, begin  # where the line began; where the last three dots ended
+    for block in range((begin - origin) >> 6, (stop - origin + 63) >> 6):
+        one, next_one = dots[block], dots[block + 1]
+        two = one & (one >> np.uint64(1) | next_one << np.uint64(63))
+        three = two & (one >> np.uint64(2) | next_one << np.uint64(62))  # a bit where three dots begin
+        here = (marks[block] | three) & inside(block, begin - origin, stop - origin)
+        while here:
+            at = origin + (block << 6) + lowest(here)
+            here &= here - np.uint64(1)
+            byte = data[np.uint64(at)]
+            width = 0  # of the line break that ends here
+            if byte == 0x2E:
+                if at >= behind_dots and at + 3 <= stop:  # as str.count sees them: a run of k dots holds k // 3
+                    ellipses += 1
+                    behind_dots = at + 3
+            elif byte == 0x23:
+                hashes += 1
+            elif byte == 0x0A and at > begin and data[at - 1] == 0x0D:
+                line = at + 1  # the line ended before CR LF
             elif byte < 0x80:
-                breaks = True
-            else:
-                code, width = code_point(data, at)
-                ellipses[i] += code == 0x2026
-                breaks = code == 0x85 or code == 0x2028 or code == 0x2029
-            if breaks:
-                lines[i] += 1
-                bullets[i] += _begins_with_bullet(data, line, at, classes)
-                trailing[i] += _ends_in_ellipsis(data, line, at, classes)
-                line = at + width
-            at += width
-        if line < stop:
-            lines[i] += 1
-            bullets[i] += _begins_with_bullet(data, line, stop, classes)
-            trailing[i] += _ends_in_ellipsis(data, line, stop, classes)
+                width = 1
+            elif byte == 0x85:
+                width = 2 if at - 1 >= begin and data[at - 1] == 0xC2 else 0
+            elif at - 2 >= begin and data[at - 1] == 0x80 and data[at - 2] == 0xE2:
+                ellipses += byte == 0xA6
+                width = 0 if byte == 0xA6 else 3
+            if width:
+                lines += 1
+                bullets += _begins_with_bullet(data, line, at + 1 - width, classes)
+                trailing += _ends_in_ellipsis(data, line, at + 1 - width, classes)
+                line = at + 1
+    if line < stop:
+        lines += 1
+        bullets += _begins_with_bullet(data, line, stop, classes)
+        trailing += _ends_in_ellipsis(data, line, stop, classes)
     return hashes, ellipses, lines, bullets, trailing
 
 
-@njit(cache=True, nogil=True)
-def _bytes_of_interest():  # type: ignore[no-untyped-def]
-    """True for '#', '.', str.splitlines' breaks, and the lead bytes of U+0085 and of U+2026, U+2028, U+2029."""
-    table = np.zeros(256, np.bool_)
-    for byte in (0x23, 0x2E, 0x0A, 0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0xC2, 0xE2):
-        table[byte] = True
-    return table
-
-
-@njit(cache=True, nogil=True)
-def _run(data, at, stop):  # type: ignore[no-untyped-def]
-    """Length of the run of one byte value that begins here."""
-    end = at + 1
-    while end < stop and data[end] == data[at]:
-        end += 1
-    return end - at
-
-
-@njit(cache=True, nogil=True)
+@step
 def _begins_with_bullet(data, at, end, classes):  # type: ignore[no-untyped-def]
     """Whether '-' or '•' (U+2022) is the first character that is no space."""
     while at < end:
@@ -201,7 +204,7 @@ def _begins_with_bullet(data, at, end, classes):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True, nogil=True)
+@step
 def _ends_in_ellipsis(data, at, end, classes):  # type: ignore[no-untyped-def]
     """Whether the line, spaces at its end aside, ends in '...' or '…'."""
     while at < end:

@@ -65,12 +65,12 @@ class GopherRepetition:
     def __call__(self, batch: TextBatch) -> dict[str, Column]:
         characters = np.maximum(batch.n_chars, 1)
         measured: dict[str, Column] = {}
-        for piece, newlines in (("paragraph", 2), ("line", 1)):
-            pieces, repeated, repeated_characters = repeated_pieces(batch.data, batch.offsets, newlines, classes())
-            measured[f"duplicate_{piece}_share"] = repeated / np.maximum(pieces, 1)
-            measured[f"duplicate_{piece}_character_share"] = repeated_characters / characters
+        pieces, repeated, repeated_characters = repeated_pieces(batch.data, batch.offsets, classes())
+        for kind, piece in ((1, "paragraph"), (0, "line")):
+            measured[f"duplicate_{piece}_share"] = repeated[kind] / np.maximum(pieces[kind], 1)
+            measured[f"duplicate_{piece}_character_share"] = repeated_characters[kind] / characters
         words = batch.words
-        top, duplicate = repeated_n_grams(batch.data, words.first, words.start, words.end)
+        top, duplicate = repeated_n_grams(words.first, words.spelled, words.characters)
         for column, n in enumerate(TOP):
             measured[f"top_{n}_gram_character_share"] = top[:, column] / characters
         for column, n in enumerate(DUPLICATE):

@@ -1,13 +1,18 @@
 """Pass 4: training text against held-out text and benchmarks. Index the few, scan the many, remove what leaks.
 
 held-out documents, benchmark items ─▶ two n-gram indexes ─▶ scan (parallel by unit) ─▶ leaks and common phrases
+
+The sides are bytes that all workers map. Hits of a unit lie in a file; of an n-gram that stands in more training
+documents than a common phrase may, only the count is kept, so what is held grows with the leaks and not with a licence
+line that everybody quotes.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +20,36 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.cleaning import clean, load
-from curate.contamination import Hits, NgramIndex, phrase, resolve
-from curate.engine import Pass, Report, Tally, run_pass
-from curate.inputs import read
+from curate.contamination import CommonPhrases, Hits, Leaks, NgramIndex, phrase, resolve
+from curate.dedup.partitions import distinct, positions
+from curate.engine import Pass, Report, Tally, Where, run_pass
 from curate.passes.decide import Corpus
-from curate.passes.sift import ids
+from curate.passes.held_out_index import build_index
 from curate.passes.sifted import Sifted
-from curate.settings import Contamination, Curate
+from curate.settings import Contamination
 from curate.shards.fault import Fault
+from curate.split import TEST, TRAIN, VALIDATION
 from curate.text import Int64s, TextBatch
-from curate.units import Unit
 
 REASONS = {"held_out": "held_out_overlap", "benchmark": "benchmark_overlap"}
 PHRASES_LISTED = 50
+SIDES_FILE = "sides.npy"
 
 
 class Scan(Pass):
     name = "scan"
 
-    def __init__(self, folder: Path, sifted: Sifted, training: Int64s) -> None:
+    def __init__(self, folder: Path, sifted: Sifted) -> None:
+        """`folder` holds the indexes, by name, and the side of every record."""
         super().__init__(folder, sifted.units)
-        self.sifted, self.training = sifted, training
+        self.sifted = sifted
 
     def unit(self, rank: int, tally: Tally) -> None:
-        low, high = np.searchsorted(self.training, self.sifted.first_row[rank : rank + 2])
-        found: dict[str, list[Hits]] = {name: [] for name in REASONS}
+        part = self.sifted.records_of(rank)
+        sides = np.load(self.folder / SIDES_FILE, mmap_mode="r")[part]
         indexes = {name: NgramIndex.load(self.folder / name) for name in REASONS}
-        for records, texts in self.sifted.batches(self.training[low:high]):
+        found: dict[str, list[Hits]] = {name: [] for name in REASONS}
+        for records, texts in self.sifted.batches(part.start + np.flatnonzero(sides == TRAIN)):
             batch = TextBatch(texts)
             for name, index in indexes.items():
                 if len(index):
@@ -55,71 +62,102 @@ class Scan(Pass):
 
 
 def decontaminate(
-    corpus: Corpus, benchmarks: Sequence[Unit], settings: Curate, folder: Path, workers: int, report: Report
+    corpus: Corpus, benchmarks: Sifted, settings: Contamination, folder: Path, where: Where, report: Report
 ) -> dict[str, Any]:
-    """Take the leaking documents out of the training side; returns what was found, for the report."""
-    words = settings.contamination.ngram_words
-    held_out = corpus.on_side("validation", "test")
+    """Take the leaking documents out of the training side; returns what was found, for the report. `benchmarks`: the
+    benchmarks' items, as the first pass left them."""
+    folder = folder / "scan"
+    folder.mkdir()
+    words = settings.ngram_words
     indexes = {
-        "held_out": NgramIndex.build(_held_out_batches(corpus, held_out), words),
-        "benchmark": NgramIndex.build(benchmark_batches(benchmarks, settings), words),
+        "held_out": build_index(_held_out_batches(corpus), words, folder / "held_out"),
+        "benchmark": build_index(_benchmark_batches(benchmarks), words, folder / "benchmark"),
     }
-    for name, index in indexes.items():
-        index.save(folder / name)
-    training = corpus.on_side("train")
-    run_pass(Scan(folder, corpus.sifted, training), workers, report)
-    return {
-        name: _resolve(corpus, name, index, _all_hits(folder, name, corpus.sifted.units), settings.contamination)
-        | {"training_documents": len(training)}
+    np.save(folder / SIDES_FILE, corpus.side)
+    training_documents = int((corpus.side == TRAIN).sum())
+    run_pass(Scan(folder, corpus.sifted), where, report)
+    found = {
+        name: _resolve(corpus, name, index, folder, settings) | {"training_documents": training_documents}
         for name, index in indexes.items()
     }
+    shutil.rmtree(folder)
+    return found
 
 
-def _held_out_batches(corpus: Corpus, records: Int64s) -> Iterator[tuple[pa.Array, TextBatch]]:
-    for some, texts in corpus.sifted.batches(records):
-        yield corpus.ids.take(pa.array(some)), TextBatch(texts)
+def _held_out_batches(corpus: Corpus) -> Iterator[tuple[pa.Array, TextBatch]]:
+    for unit in range(corpus.sifted.units):
+        records = corpus.on_side(unit, VALIDATION, TEST)
+        for some, rows in corpus.sifted.some(records, ["id", "text"]):
+            yield corpus.repeats.unique(some, rows["id"]), TextBatch(rows["text"])
 
 
-def benchmark_batches(units: Sequence[Unit], settings: Curate) -> Iterator[tuple[list[str], TextBatch]]:
-    """Benchmark items as (ids, texts), cleaned as the corpus is. Records that can't be read are left out.
+def _benchmark_batches(benchmarks: Sifted) -> Iterator[tuple[pa.Array, TextBatch]]:
+    for _, rows in benchmarks.every(["id", "text"]):
+        readable = rows.filter(pc.is_valid(rows["text"]))
+        yield readable["id"].combine_chunks(), TextBatch(readable["text"])
 
-    Raises Fault at the end where a source has none that can: a corpus would be certified against nothing.
-    """
-    cleaners = load(settings.clean)
-    n_readable: Counter[str] = Counter()
-    for unit in units:
-        for file in unit.files:
-            for raw in read(file, unit.source):
-                readable = raw.filter(pc.is_null(raw["reason"]))
-                n_readable[unit.source.name] += len(readable)
-                texts, _ = clean(readable["text"], cleaners)
-                yield list(ids(readable, unit.source)), TextBatch(texts)
-    for source in (unit.source for unit in units):
-        if not n_readable[source.name]:
+
+def require_text(benchmarks: Sifted, sources: Sequence[str]) -> None:
+    """Fault where a benchmark has no text that could be read: a corpus would be certified against nothing. `sources`:
+    the name of each unit's source."""
+    readable: Counter[str] = Counter()
+    for unit, name in enumerate(sources):
+        readable[name] += sum(rows["reason"].null_count for _, rows in benchmarks.groups(unit, ["reason"]))
+    for name, count in readable.items():
+        if not count:
             raise Fault(
-                f"no text could be read from the benchmark {source.name!r}",
-                where=f"sources.{source.name}",
+                f"no text could be read from the benchmark {name!r}",
+                where=f"sources.{name}",
                 hint="check its files, and the field that text: names",
             )
 
 
-def _all_hits(folder: Path, name: str, units: int) -> Hits:
-    def one(path: Path) -> Hits:
-        with np.load(path) as arrays:
-            return Hits(**{f.name: arrays[f.name] for f in fields(Hits)})
+def _hits(folder: Path, name: str, units: int) -> Iterator[Hits]:
+    """What the scan found with an index, unit by unit."""
+    for unit in range(units):
+        with np.load(folder / f"{name}-{unit:05d}.npz") as arrays:
+            yield Hits(**{f.name: arrays[f.name] for f in fields(Hits)})
 
-    return Hits.joined(one(folder / f"{name}-{unit:05d}.npz") for unit in range(units))
+
+def _fold(parts: Iterable[Hits], common_in: int) -> tuple[Hits, Int64s, Int64s]:
+    """(hits, n-grams, training documents that hold each): of a common n-gram, only the hits that show it to be one."""
+    kept, ngrams, counts = [], np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for hits in parts:
+        before = _count_of(hits.ngram, ngrams, counts)
+        few = np.flatnonzero(before <= common_in)
+        kept.append(Hits(*(getattr(hits, f.name)[few] for f in fields(Hits))))
+        every = np.concatenate((ngrams, hits.ngram))
+        ngrams, place = np.unique(every, return_inverse=True)
+        weights = np.concatenate((counts, np.ones(len(hits), np.int64)))
+        counts = np.bincount(place, weights, minlength=len(ngrams)).astype(np.int64)
+    return Hits.joined(kept), ngrams, counts
 
 
-def _resolve(corpus: Corpus, name: str, index: NgramIndex, hits: Hits, settings: Contamination) -> dict[str, Any]:
+def _count_of(wanted: Int64s, ngrams: Int64s, counts: Int64s) -> Int64s:
+    """How many documents hold each wanted n-gram so far; `ngrams` ascend."""
+    at = positions(wanted, ngrams)
+    return np.where(at < 0, 0, np.append(counts, 0)[at])
+
+
+def _leaks(folder: Path, name: str, units: int, common_in: int) -> tuple[Leaks, CommonPhrases]:
+    hits, ngrams, counts = _fold(_hits(folder, name, units), common_in)
+    leaks, common = resolve(hits, common_in)
+    common = replace(common, n_documents=_count_of(common.ngram, ngrams, counts))
+    order = np.lexsort((common.ngram, -common.n_documents))
+    return leaks, CommonPhrases(*(getattr(common, f.name)[order] for f in fields(CommonPhrases)))
+
+
+def _resolve(corpus: Corpus, name: str, index: NgramIndex, folder: Path, settings: Contamination) -> dict[str, Any]:
     """Remove the leaks an index finds, unless another index has removed them already."""
-    leaks, common = resolve(hits, settings.common_in)
-    new = [i for i, record in enumerate(leaks.document.tolist()) if record not in corpus.left]
+    leaks, common = _leaks(folder, name, corpus.sifted.units, settings.common_in)
+    new = np.flatnonzero(corpus.kept[leaks.document])
     words = _quotes(corpus, index, leaks.document[new], leaks.word[new], leaks.ngram[new])
-    for i, quoted in zip(new, words, strict=True):
-        share = f"{leaks.n_hits[i]} n-grams, {leaks.share[i]:.1%} of the document"
-        evidence = f"{quoted!r} stands in {index.owner_of(int(leaks.ngram[i]))} ({share})"
-        corpus.leave(int(leaks.document[i]), "contamination", REASONS[name], evidence)
+    evidence = [
+        f"{quoted!r} stands in {index.owner_of(int(leaks.ngram[i]))} "
+        f"({leaks.n_hits[i]} n-grams, {leaks.share[i]:.1%} of the document)"
+        for i, quoted in zip(new.tolist(), words, strict=True)
+    ]
+    corpus.leave(leaks.document[new], REASONS[name], evidence)
     listed = slice(PHRASES_LISTED)
     phrases = _quotes(corpus, index, common.document[listed], common.word[listed], common.ngram[listed])
     return {
@@ -141,7 +179,7 @@ def _quotes(corpus: Corpus, index: NgramIndex, records: Int64s, words: Int64s, n
     """The words of each n-gram as they stand in the record named, one row group of texts in memory at a time."""
     quoted = [""] * len(records)
     order = np.argsort(records, kind="stable")
-    for some, texts in corpus.sifted.batches(np.unique(records)):
+    for some, texts in corpus.sifted.batches(distinct(records)):
         batch = TextBatch(texts)
         low, high = np.searchsorted(records[order], [some[0], some[-1] + 1])
         for i in order[low:high].tolist():

@@ -3,16 +3,19 @@
     survivors of the rules ─▶ exact and near duplicates ─▶ clusters ─▶ split ─▶ n-grams of held-out text ─scan▶ fates
 
 Everything is keyed by a record's number in the corpus (its unit and row), never by a worker or a file listing; ties
-break on the id. Only the scan of the training text is parallel; the rest is small: keys, signatures, hashes.
+break on the id. Two bytes of a record are held throughout, its state and its side; one that has a copy takes 30 more.
+Ids, verdicts and texts are read by row group where they are needed, and written the same way.
+
+Legend: N records.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,24 +23,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.dedup.resolve import EXACT, resolve
-from curate.dedup.shingles import shingle_sets
+from curate.dedup.partitions import distinct, positions
+from curate.dedup.resolve import NEAR, NOT_REMOVED, resolve
+from curate.passes.copies import Copies
+from curate.passes.judge import VERDICTS
+from curate.passes.repeats import Repeats, find_repeats
 from curate.passes.sift import TableWriter, unit_file
-from curate.passes.sifted import Sifted
+from curate.passes.sifted import Int64s, Rows, Sifted
+from curate.passes.sketches import SiftedSketches
 from curate.settings import Duplicates, Source, Split
 from curate.shards.fault import Fault
-from curate.split import assign
-from curate.text import TextBatch
-from curate.units import Unit
+from curate.split import NOWHERE, SIDES, TEST, TRAIN, Sides, assign, places
 
-Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 DECIDED = pa.schema(
     [
         ("id", pa.large_string()),
         ("source", pa.string()),
         ("role", pa.string()),
-        ("meta", pa.string()),
         ("fate", pa.string()),
         ("stage", pa.string()),
         ("reason", pa.string()),
@@ -50,186 +54,200 @@ DECIDED = pa.schema(
     ]
 )
 
+# A record's state: goes on, left before (its verdict says why), or the place of what it left for
+GOES_ON, LEFT_BEFORE = np.uint8(0), np.uint8(1)
+LEFT_FOR = {
+    2: ("dedup", "exact_duplicate"),
+    3: ("dedup", "near_duplicate"),
+    4: ("contamination", "held_out_overlap"),
+    5: ("contamination", "benchmark_overlap"),
+}
+STATE = {reason: np.uint8(state) for state, (_, reason) in LEFT_FOR.items()}
+
 
 @dataclass(slots=True)
 class Corpus:
-    """All records while their fates are decided. N records."""
+    """All records while their fates are decided."""
 
     sifted: Sifted
-    units: Sequence[Unit]
-    ids: pa.LargeStringArray  # (N,) unique
-    verdicts: pa.Table  # of the rules, see curate/passes/judge.py
-    left: dict[int, tuple[str, str, str]] = field(default_factory=dict)
-    """Record -> (stage, reason, evidence), for those that pass the rules and leave later."""
-    cluster: dict[int, str] = field(default_factory=dict)
-    match: dict[int, tuple[str, float]] = field(default_factory=dict)
-    split: dict[int, str] = field(default_factory=dict)
+    judged: Path
+    sources: Sequence[Source]  # of each unit
+    scratch: Path
+    repeats: Repeats
+    state: npt.NDArray[np.uint8]  # (N,)
+    side: Sides  # (N,)
+    copies: Copies | None = None
+    leaking: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))  # ascending
+    leaks: pa.StringArray = field(default_factory=lambda: pa.array([], pa.string()))  # the evidence of each
 
     @classmethod
-    def load(cls, sifted: Sifted, judged: Path, units: Sequence[Unit]) -> Corpus:
-        tables = [pq.read_table(unit_file(judged, unit)) for unit in range(len(units))]
-        return cls(sifted, units, unique_ids(sifted, units), pa.concat_tables(tables))
+    def load(cls, sifted: Sifted, judged: Path, sources: Sequence[Source]) -> Corpus:
+        """`sources`: the source of each unit. What does not fit memory lies beside `judged` until `write` is done."""
+        scratch = judged.with_name("scratch")
+        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+        scratch.mkdir()
+        state = np.zeros(len(sifted), np.uint8)
+        for unit in range(sifted.units):
+            fate = pq.read_table(unit_file(judged, unit), columns=["fate"])["fate"]
+            state[sifted.records_of(unit)] = np.where(fate.is_null().to_numpy(), GOES_ON, LEFT_BEFORE)
+        side = np.full(len(sifted), NOWHERE, np.uint8)
+        return cls(sifted, judged, sources, scratch, find_repeats(sifted, scratch), state, side)
 
     @property
-    def survivors(self) -> Int64s:
-        """Records that passed every rule, ascending."""
-        return np.flatnonzero(self.verdicts["fate"].is_null().to_numpy())
+    def kept(self) -> Bools:  # (N,)
+        """Records that have not left so far: those that passed every rule, to begin with."""
+        return self.state == GOES_ON
 
-    @property
-    def kept(self) -> Int64s:
-        left = np.fromiter(self.left, np.int64, len(self.left))
-        return np.setdiff1d(self.survivors, left)
+    survivors = kept
 
-    def amount(self, records: Int64s) -> tuple[int, int]:
+    def amount(self, records: Bools) -> tuple[int, int]:
         """(documents, bytes of text) of some records."""
-        return len(records), int(self.sifted.column("n_bytes").to_numpy()[records].sum())
-
-    def source_of(self, records: Int64s) -> list[Source]:
-        at = np.searchsorted(self.sifted.first_row, records, side="right") - 1
-        return [self.units[unit].source for unit in at.tolist()]
+        n_bytes = sum(int(rows["n_bytes"].to_numpy()[records[at]].sum()) for at, rows in self.sifted.every(["n_bytes"]))
+        return int(records.sum()), n_bytes
 
     def drop_duplicates(self, settings: Duplicates) -> None:
         """Clusters among the survivors, and which copies leave."""
-        records = self.survivors
-        sifted = self.sifted
-        take = pa.array(records)
-        keys = np.stack([sifted.column(k).take(take).to_numpy() for k in ("key_high", "key_low")], axis=1)
-        names = self.ids.take(take)
-        found = resolve(
-            ids=names,
-            keys=keys.astype(np.uint64),
-            signatures=_signatures(sifted, records, settings.bands * settings.rows),
-            n_chars=sifted.column("n_chars").take(take).to_numpy(),
-            shingle_sets=lambda which: shingle_sets(TextBatch(sifted.texts(records[which])), settings.shingle_words),
-            settings=settings,
-        )
-        sizes = Counter(found.cluster.tolist())
-        texts = names.to_pylist()
-        for i, record in enumerate(records.tolist()):
-            if sizes[int(found.cluster[i])] > 1:
-                self.cluster[record] = texts[int(found.cluster[i])]
-            copy = int(found.duplicate_of[i])
-            if copy >= 0:
-                self.match[record] = (texts[copy], float(found.similarity[i]))
-                kind = "exact_duplicate" if found.level[i] == EXACT else "near_duplicate"
-                evidence = f"Jaccard {found.similarity[i]:.3f} with {texts[copy]}, the copy preferred"
-                self.left[record] = ("dedup", kind, evidence)
+        taking_part = self.survivors
+        sketches = SiftedSketches(self.sifted, self.repeats, taking_part, settings.shingle_words)
+        found = resolve(sketches, taking_part, settings, self.scratch)
+        for level, reason in ((NEAR, "near_duplicate"), (NEAR - 1, "exact_duplicate")):
+            self.state[found.record[found.level == level]] = STATE[reason]
+        self.copies = Copies.named(found, self.ids(found.record), self.scratch / "copies.arrow")
+
+    def ids(self, records: Int64s) -> Iterator[pa.LargeStringArray]:
+        """Unique ids of records in ascending order, some at a time."""
+        for some, rows in self.sifted.some(records, ["id"]):
+            yield self.repeats.unique(some, rows["id"])
 
     def assign_splits(self, settings: Split, seed: int) -> None:
         """By whole cluster; control sources are test text throughout."""
-        records = self.kept
-        names = self.ids.take(pa.array(records)).to_pylist()
-        clusters = [self.cluster.get(r, name) for r, name in zip(records.tolist(), names, strict=True)]
-        sides = assign(clusters, seed, settings.validation, settings.test)
-        # a cluster that a control document belongs to is held out whole, so that no copy of it is trained on
-        sources = self.source_of(records)
-        control = {c for c, source in zip(clusters, sources, strict=True) if source.role == "control"}
-        for record, cluster, side in zip(records.tolist(), clusters, sides, strict=True):
-            self.split[record] = "test" if cluster in control else side
+        shares = settings.validation, settings.test
+        for unit, source in enumerate(self.sources):
+            if source.role == "control":
+                self.side[self.sifted.records_of(unit)] = TEST
+                continue
+            for at, rows in self.sifted.groups(unit, ["id"]):
+                ids = self.repeats.unique(np.arange(at.start, at.stop), rows["id"])
+                self.side[at] = assign(places(ids, seed), *shares)
+        if self.copies is not None:
+            self._assign_clusters(assign(self.copies.places(seed), *shares))
+        self.side[~self.kept] = NOWHERE
 
-    def leave(self, record: int, stage: str, reason: str, evidence: str) -> None:
-        self.left[record] = (stage, reason, evidence)
-        self.split.pop(record, None)
+    def _assign_clusters(self, sides: Sides) -> None:
+        """A cluster that a control document belongs to is held out whole, so that no copy of it is trained on."""
+        assert self.copies is not None
+        found = self.copies.found
+        unit = np.searchsorted(self.sifted.first_row, found.record, side="right") - 1
+        is_control = np.array([source.role == "control" for source in self.sources], np.bool_)[unit]
+        stays = found.level == NOT_REMOVED
+        control = distinct(found.cluster[is_control & stays])
+        self.side[found.record] = np.where(positions(found.cluster, control) >= 0, TEST, sides)
 
-    def on_side(self, *sides: str) -> Int64s:
-        return np.array(sorted(r for r, side in self.split.items() if side in sides), np.int64)
+    def leave(self, records: Int64s, reason: str, evidence: Sequence[str]) -> None:
+        """Take documents that leak out; `records` are none that have left before."""
+        self.state[records], self.side[records] = STATE[reason], NOWHERE
+        every = np.concatenate((self.leaking, records))
+        order = np.argsort(every)
+        self.leaking = every[order]
+        self.leaks = pa.concat_arrays([self.leaks, pa.array(evidence, pa.string())]).take(pa.array(order))
+
+    def on_side(self, unit: int, *sides: np.uint8) -> Int64s:
+        """Records of a unit that stand on one of the sides."""
+        part = self.sifted.records_of(unit)
+        return part.start + np.flatnonzero(np.isin(self.side[part], sides))
 
     def write(self, folder: Path) -> None:
         """One file of decisions per unit."""
-        for unit in range(len(self.units)):
-            first, last = self.sifted.first_row[unit : unit + 2].tolist()
-            with TableWriter(unit_file(folder, unit), DECIDED) as writer:
-                writer.write(self._decisions(unit, first, last))
+        for unit in range(self.sifted.units):
+            with (
+                Rows(self.judged, unit, VERDICTS.names) as verdicts,
+                TableWriter(unit_file(folder, unit), DECIDED) as writer,
+            ):
+                for at, rows in self.sifted.groups(unit, ["id"]):
+                    writer.write(self._decisions(self.sources[unit], at, rows["id"], verdicts.take(len(rows))))
+        self.copies = None  # whose names lie in the scratch folder
+        shutil.rmtree(self.scratch)
 
-    def _decisions(self, unit: int, first: int, last: int) -> pa.Table:
-        source = self.units[unit].source
-        n = last - first
-        verdicts = self.verdicts.slice(first, n).to_pydict()
-        for row, record in enumerate(range(first, last)):
-            if record in self.left:
-                verdicts["fate"][row] = "removed"
-                verdicts["stage"][row], verdicts["reason"][row], verdicts["evidence"][row] = self.left[record]
-                verdicts["reasons"][row] = [self.left[record][1]]
-            elif verdicts["fate"][row] is None:
-                verdicts["fate"][row] = "kept"
-        records = range(first, last)
-        columns: dict[str, Any] = {
-            "id": self.ids.slice(first, n),
-            "source": [source.name] * n,
-            "role": [source.role] * n,
-            "meta": pq.read_table(unit_file(self.sifted.folder, unit), columns=["meta"])["meta"],
-            **verdicts,
-            "cluster": [self.cluster.get(r) for r in records],
-            "duplicate_of": [self.match[r][0] if r in self.match else None for r in records],
-            "similarity": [self.match[r][1] if r in self.match else None for r in records],
-            "split": [self.split.get(r) for r in records],
+    def _decisions(self, source: Source, at: slice, ids: pa.ChunkedArray, verdicts: pa.Table) -> pa.Table:
+        state = self.state[at]
+        n, left, place = len(state), state > LEFT_BEFORE, np.maximum(state.astype(np.int64) - 2, 0)
+        columns = {
+            "id": self.repeats.unique(np.arange(at.start, at.stop), ids),
+            "source": pa.array([source.name] * n, pa.string()),
+            "role": pa.array([source.role] * n, pa.string()),
+            "fate": _or(_or(verdicts["fate"], left, ["removed"], 0), state == GOES_ON, ["kept"], 0),
+            "stage": _or(verdicts["stage"], left, [stage for stage, _ in LEFT_FOR.values()], place),
+            "reason": _or(verdicts["reason"], left, [reason for _, reason in LEFT_FOR.values()], place),
+            "reasons": _or(verdicts["reasons"], left, [[reason] for _, reason in LEFT_FOR.values()], place),
+            "split": pa.array(SIDES, pa.string()).take(pa.array(self.side[at])),
+        } | self._copies(at)
+        evidence = self._evidence(at, columns["duplicate_of"], columns["similarity"])
+        columns["evidence"] = _or(verdicts["evidence"], left, evidence, np.cumsum(left) - 1)
+        return pa.table([columns[name] for name in DECIDED.names], schema=DECIDED)
+
+    def _copies(self, at: slice) -> dict[str, pa.Array]:
+        """cluster, duplicate_of and similarity: null where a record stands alone, the latter two where it stays."""
+        n = at.stop - at.start
+        if self.copies is None:
+            return {name: pa.nulls(n, DECIDED.field(name).type) for name in ("cluster", "duplicate_of", "similarity")}
+        found, here = self.copies.found, self.copies.between(at)
+        back = np.full(n, -1)
+        back[found.record[here] - at.start] = np.arange(here.stop - here.start)
+        row = pa.array(back, mask=back < 0)
+        similarity = pa.array(found.similarity[here], pa.float32(), mask=found.level[here] == NOT_REMOVED)
+        return {
+            "cluster": self.copies.name(found.cluster[here]).combine_chunks().take(row),
+            "duplicate_of": self.copies.name(found.duplicate_of[here]).combine_chunks().take(row),
+            "similarity": similarity.take(row),
         }
-        return pa.table([pa.chunked_array([_as_array(columns[f.name], f.type)]) for f in DECIDED], schema=DECIDED)
+
+    def _evidence(self, at: slice, duplicate_of: pa.Array, similarity: pa.Array) -> list[str]:
+        """Of the records that left here, in order."""
+        low, high = np.searchsorted(self.leaking, [at.start, at.stop])
+        copies = zip(duplicate_of.drop_null().to_pylist(), similarity.drop_null().to_pylist(), strict=True)
+        told = iter([f"Jaccard {jaccard:.3f} with {copy}, the copy preferred" for copy, jaccard in copies])
+        leaks = iter(self.leaks[low:high].to_pylist())
+        state = self.state[at]
+        return [next(told if one < STATE["held_out_overlap"] else leaks) for one in state[state > LEFT_BEFORE].tolist()]
 
 
-def unique_ids(sifted: Sifted, units: Sequence[Unit]) -> pa.LargeStringArray:
-    """All ids, a repeated one numbered `#2`, `#3` in the order of path and position within its source."""
-    ids = sifted.column("id").combine_chunks()
-    counts = pc.value_counts(ids)
-    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-    if len(repeated) == 0:
-        return ids
-    rows = np.flatnonzero(pc.is_in(ids, repeated).to_numpy(zero_copy_only=False))
-    take = pa.array(rows)
-    paths, positions = (sifted.column(name).take(take).to_pylist() for name in ("path", "position"))
-    names = ids.take(take).to_pylist()
-    taken = set(ids.to_pylist())
-    seen: Counter[str] = Counter()
-    renamed = ids.to_pylist()
-    for _, _, _, row in sorted(zip(names, paths, positions, rows.tolist(), strict=True)):
-        name = renamed[row]
-        seen[name] += 1
-        if seen[name] > 1:
-            while f"{name}#{seen[name]}" in taken:  # somebody's own id may look like that
-                seen[name] += 1
-            renamed[row] = f"{name}#{seen[name]}"
-    return pa.array(renamed, pa.large_string())
+def _or(
+    column: pa.ChunkedArray | pa.Array, elsewhere: Bools, values: Sequence[object], which: Int64s | int
+) -> pa.Array:
+    """The column with values[which] in place of its own where `elsewhere`."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    place = np.where(elsewhere, len(array) + which, np.arange(len(array)))
+    return pa.concat_arrays([array, pa.array(values, array.type)]).take(pa.array(place))
 
 
 def require_held_out(corpus: Corpus, settings: Split) -> None:
     """Fault where the domain has nothing to train on or to test on: the run could prove nothing."""
-    domain = [r for r, s in zip(corpus.kept.tolist(), corpus.source_of(corpus.kept), strict=True) if s.role == "domain"]
-    if not domain:
+    counts = np.zeros(len(SIDES), np.int64)
+    for unit, source in enumerate(corpus.sources):
+        if source.role == "domain":
+            counts += np.bincount(corpus.side[corpus.sifted.records_of(unit)], minlength=len(SIDES))
+    n_domain = int(counts.sum() - counts[NOWHERE])
+    if not n_domain:
         raise Fault(
             f"nothing of the domain is left: all {len(corpus.sifted):,} records were removed or could not be read "
             f"({_commonest_reasons(corpus)})",
             hint="check the sources' text fields, curate.language.keep, and the bounds in curate.quality.rules",
         )
-    for side, share in (("train", 1 - settings.test - settings.validation), ("test", settings.test)):
-        if share > 0 and not any(corpus.split.get(r) == side for r in domain):
+    for side, share in ((TRAIN, 1 - settings.test - settings.validation), (TEST, settings.test)):
+        if share > 0 and not counts[side]:
             raise Fault(
-                f"the domain's {side} set is empty: 0 of {len(domain):,} documents",
-                where="curate.split.test" if side == "test" else "curate.split",
-                hint=f"{'widen' if side == 'test' else 'narrow'} curate.split.test, or give more documents",
+                f"the domain's {SIDES[side]} set is empty: 0 of {n_domain:,} documents",
+                where="curate.split.test" if side == TEST else "curate.split",
+                hint=f"{'widen' if side == TEST else 'narrow'} curate.split.test, or give more documents",
             )
 
 
 def _commonest_reasons(corpus: Corpus) -> str:
     """Of all records, whatever their role: nothing else says them where no ledger is written."""
-    reasons = Counter(reason for reason in corpus.verdicts["reason"].to_pylist() if reason)
-    reasons.update(reason for _, reason, _ in corpus.left.values())
+    reasons: Counter[str] = Counter()
+    for unit in range(corpus.sifted.units):
+        column = pq.read_table(unit_file(corpus.judged, unit), columns=["reason"])["reason"]
+        reasons.update({one["values"]: one["counts"] for one in pc.value_counts(column.drop_null()).to_pylist()})
+    left = np.bincount(corpus.state, minlength=len(LEFT_FOR) + 2)
+    reasons.update({reason: int(left[state]) for state, (_, reason) in LEFT_FOR.items() if left[state]})
     return ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common(3)) or "the sources hold none"
-
-
-def _signatures(sifted: Sifted, records: Int64s, values: int) -> npt.NDArray[np.uint32]:
-    """(n, values) uint32, unit by unit."""
-    out = np.empty((len(records), values), np.uint32)
-    for unit in range(sifted.units):
-        low, high = np.searchsorted(records, sifted.first_row[unit : unit + 2])
-        if low < high:
-            column = pq.read_table(unit_file(sifted.folder, unit), columns=["signature"])["signature"]
-            picked = column.take(pa.array(records[low:high] - sifted.first_row[unit])).combine_chunks()
-            raw = picked.buffers()[1]
-            out[low:high] = np.frombuffer(raw, np.uint32, count=len(picked) * values).reshape(-1, values)
-    return out
-
-
-def _as_array(values: Any, kind: pa.DataType) -> pa.Array:
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    return values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)

@@ -1,8 +1,9 @@
-"""Pass 6: enter every record into the ledger, and put the text of what left beside it."""
+"""Pass 6: enter every record into the ledger, and put the text of what left beside it. Row group by row group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,11 @@ import xxhash
 
 from curate.engine import Pass, Tally
 from curate.ledger import ledger_schema
+from curate.passes.decide import DECIDED
+from curate.passes.parts import ShardPlan, sides_of
+from curate.passes.place import Places
 from curate.passes.sift import TableWriter, unit_file
+from curate.passes.sifted import Rows, Sifted
 
 REMOVED = pa.schema(
     [
@@ -25,67 +30,89 @@ REMOVED = pa.schema(
     ]
 )
 SAMPLE_SHARE = 0.05  # of the removed documents, where the recipe asks for a sample of their texts
+ROWS_TOGETHER = 1 << 15  # of the ledger in a row group
 
 
 class Enter(Pass):
     name = "ledger"
 
     def __init__(
-        self, folder: Path, sifted: Path, decided: Path, placed: Path, tasks: int, measures: Sequence[str], removed: str
+        self,
+        folder: Path,
+        sifted: Sifted,
+        scored: Path | None,
+        decided: Path,
+        plan: ShardPlan,
+        measures: Sequence[str],
+        removed: str,
     ) -> None:
-        super().__init__(folder, tasks)
-        self.sifted, self.decided, self.placed = sifted, decided, placed
-        self.measures, self.removed = list(measures), removed
+        """`folder`: where the shard pass worked. `scored`: the classifiers' scores, where there are any."""
+        super().__init__(folder, sifted.units)
+        self.sifted, self.scored, self.decided, self.plan = sifted, scored, decided, plan
+        self.schema, self.removed = ledger_schema(measures), removed
 
     def unit(self, rank: int, tally: Tally) -> None:
-        schema = ledger_schema(self.measures)
-        columns = [
-            "path",
-            "position",
-            "n_bytes",
-            "n_chars",
-            "bytes_cleaned",
-            *self.measures,
-            "language",
-            "language_score",
-        ]
-        rows = pq.read_table(unit_file(self.sifted, rank), columns=columns)
-        for part in (pq.read_table(unit_file(self.decided, rank)), pq.read_table(unit_file(self.placed, rank))):
-            for name in part.column_names:
-                if name in schema.names:
-                    rows = rows.append_column(name, part[name])
-        rows = rows.append_column("domain_score", pa.nulls(len(rows), pa.float32()))
         ledger = self.folder / "curated" / "ledger"
         ledger.mkdir(parents=True, exist_ok=True)
-        with TableWriter(ledger / f"part-{rank:05d}.parquet", schema) as writer:
-            writer.write(rows.select(schema.names).cast(schema))
+        with TableWriter(ledger / f"part-{rank:05d}.parquet", self.schema) as writer:
+            waiting: list[pa.Table] = []
+            for rows in self._rows(rank):
+                waiting.append(rows)
+                tally.add(len(rows), pc.sum(rows["n_bytes"]).as_py() or 0)
+                if sum(map(len, waiting)) >= ROWS_TOGETHER:
+                    writer.write(pa.concat_tables(waiting))
+                    waiting = []
+            if waiting:
+                writer.write(pa.concat_tables(waiting))
         self._keep_texts(rank)
-        tally.add(len(rows), pc.sum(rows["n_bytes"]).as_py() or 0)
+
+    def _rows(self, rank: int) -> Iterator[pa.Table]:
+        """The ledger's rows of a unit, one row group at a time. What a later pass says of a record holds."""
+        places = Places(self.folder, self.plan, rank)
+        with ExitStack() as files:
+            later = [
+                files.enter_context(Rows(folder, rank, self._columns_in(folder, rank)))
+                for folder in (self.scored, self.decided)
+                if folder is not None
+            ]
+            measured = [name for name in self._columns_in(self.sifted.folder, rank) if name not in DECIDED.names]
+            for _, rows in self.sifted.groups(rank, measured):
+                columns = _by_name(rows)
+                for each in later:
+                    columns |= _by_name(each.take(len(rows)))
+                columns |= _by_name(places.of(sides_of(columns["split"])))
+                yield pa.table([_column(columns, field, len(rows)) for field in self.schema], schema=self.schema)
+
+    def _columns_in(self, folder: Path, rank: int) -> list[str]:
+        """Columns of the ledger that a pass's files hold."""
+        return [name for name in pq.read_schema(unit_file(folder, rank)).names if name in self.schema.names]
 
     def _keep_texts(self, rank: int) -> None:
         if self.removed == "none":
             return
         folder = self.folder / "curated" / "removed"
         folder.mkdir(parents=True, exist_ok=True)
-        decided = pq.read_table(
-            unit_file(self.decided, rank), columns=["id", "source", "fate", "stage", "reason", "meta"]
-        )
-        with TableWriter(folder / f"part-{rank:05d}.parquet", REMOVED) as writer:
-            for rows, texts in _row_groups(unit_file(self.sifted, rank), decided):
-                left = rows.append_column("text", texts).filter(pc.equal(rows["fate"], "removed"))
+        fates = ["id", "source", "fate", "stage", "reason"]
+        with (
+            Rows(self.decided, rank, fates) as decided,
+            TableWriter(folder / f"part-{rank:05d}.parquet", REMOVED) as writer,
+        ):
+            for _, rows in self.sifted.groups(rank, ["text", "meta"]):
+                told = decided.take(len(rows))
+                for name in rows.column_names:
+                    told = told.append_column(name, rows[name])
+                left = told.filter(pc.equal(told["fate"], "removed"))
                 if self.removed == "sample":
                     left = left.filter(pa.array([_is_sampled(i) for i in left["id"].to_pylist()], pa.bool_()))
                 writer.write(left.select(REMOVED.names).cast(REMOVED))
 
 
-def _row_groups(path: Path, rows: pa.Table) -> Iterator[tuple[pa.Table, pa.ChunkedArray]]:
-    """(rows, their texts), one row group at a time."""
-    first = 0
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            texts = file.read_row_group(group, columns=["text"])["text"]
-            yield rows.slice(first, len(texts)), texts
-            first += len(texts)
+def _by_name(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
+    return dict(zip(rows.column_names, rows.columns, strict=True))
+
+
+def _column(columns: dict[str, pa.ChunkedArray], field: pa.Field, n: int) -> pa.ChunkedArray | pa.Array:
+    return columns[field.name].cast(field.type) if field.name in columns else pa.nulls(n, field.type)
 
 
 def _is_sampled(document: str) -> bool:

@@ -1,108 +1,113 @@
-"""Pass 5: tokenise what stayed and write it as shards, one task per shard file; beside them the documents themselves.
+"""Pass 5: tokenise what stayed, in parts that keep all workers busy, and join the parts to shards.
 
-    (corpus, split) ─▶ data-00000-of-00003.arrow   input_ids, id, source, n_bytes
-                    ─▶ documents/train/domain-00000.parquet   id, text, source, meta
+    (corpus, split) ─cut▶ parts ─tokenise, in parallel▶ streams ─join▶ data-00000-of-00003.arrow
+                                                      ─▶ documents/train/domain-00000.parquet
 
-Which documents a file holds follows from their order and sizes alone.
+A part is a task (curate/passes/parts.py). Its stream and the lengths of its documents lie in parts/ until the shards
+and the ledger are made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curate.engine import Pass, Tally
+from curate.passes.parts import Part, ShardPlan, split_of
 from curate.passes.sift import TableWriter
-from curate.passes.sifted import Sifted
-from curate.shards.format import TokenBatch, shard_name, token_dtype, write_shard_file
+from curate.passes.sifted import Int64s, Sifted
+from curate.shards.format import TokenBatch, token_dtype, write_shard_file
+from curate.shards.join import join_streams
+from curate.split import SIDES
 from curate.tokenizing import Tokenizer
 
-Int64s = npt.NDArray[np.int64]
-
 DOCUMENTS = pa.schema(
-    [("id", pa.large_string()), ("text", pa.large_string()), ("source", pa.string()), ("meta", pa.string())]
+    [
+        ("id", pa.large_string()),
+        ("text", pa.large_string()),
+        ("source", pa.string()),
+        ("meta", pa.string()),
+        ("licence", pa.string()),
+        ("consent", pa.string()),
+    ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ShardPlan:
-    """One shard file to be: which records, in which order."""
-
-    corpus: str
-    split: str
-    index: int
-    of: int
-    records: Int64s
-
-    @property
-    def place(self) -> str:
-        """Path below shards/."""
-        return f"{self.corpus}/{self.split}/{shard_name(self.index, self.of)}"
-
-    @property
-    def documents_place(self) -> str:
-        """Path below curated/documents/."""
-        return f"{self.split}/{self.corpus}-{self.index:05d}.parquet"
-
-
-def plan_shards(corpus: str, split: str, records: Int64s, n_bytes: Int64s, shard_bytes: float) -> list[ShardPlan]:
-    """Consecutive documents together until their shard would pass `shard_bytes`.
-
-    A byte of text takes about half a byte of shard: English is four bytes a token and a token two.
-    """
-    if len(records) == 0:
-        return []
-    room = int(2 * shard_bytes)
-    number = (np.cumsum(n_bytes) - n_bytes) // room  # by where a document begins
-    parts = np.split(records, np.flatnonzero(np.diff(number)) + 1)
-    return [ShardPlan(corpus, split, i, len(parts), part) for i, part in enumerate(parts)]
 
 
 class Shard(Pass):
     name = "shard"
 
-    def __init__(
-        self,
-        folder: Path,
-        plans: Sequence[ShardPlan],
-        sifted: Sifted,
-        names: Path,
-        tokenizer: Path,
-    ) -> None:
-        super().__init__(folder, len(plans))
-        self.plans, self.sifted, self.names, self.tokenizer = plans, sifted, names, tokenizer
+    def __init__(self, folder: Path, plan: ShardPlan, sifted: Sifted, decided: Path, tokenizer: Path) -> None:
+        super().__init__(folder, len(plan.parts))
+        self.plan, self.sifted, self.decided, self.tokenizer = plan, sifted, sifted.beside(decided), tokenizer
 
     def unit(self, rank: int, tally: Tally) -> None:
-        plan = self.plans[rank]
-        tokenizer = Tokenizer.load(str(self.tokenizer))
-        documents = self.folder / "curated" / "documents" / plan.documents_place
+        part = self.plan.parts[rank]
+        tokenizer = _tokenizer(str(self.tokenizer), (self.tokenizer / "tokenizer.json").stat().st_mtime_ns)
+        documents = self.folder / "curated" / "documents" / part.documents_place
         documents.parent.mkdir(parents=True, exist_ok=True)
-        shard = self.folder / "shards" / plan.place
-        shard.parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / "shards").mkdir(exist_ok=True)  # its absence says that it was moved to its place
+        lengths: list[Int64s] = []
         with TableWriter(documents, DOCUMENTS) as writer:
-            batches = self._batches(plan, tokenizer, writer, tally)
-            write_shard_file(shard, batches, token_dtype(tokenizer.vocabulary))
+            batches = self._batches(part, tokenizer, writer, lengths, tally)
+            write_shard_file(stream_file(self.folder, rank), batches, token_dtype(tokenizer.vocabulary))
+        np.save(lengths_file(self.folder, rank), np.concatenate(lengths).astype(np.int32))
 
     def _batches(
-        self, plan: ShardPlan, tokenizer: Tokenizer, writer: TableWriter, tally: Tally
+        self, part: Part, tokenizer: Tokenizer, writer: TableWriter, lengths: list[Int64s], tally: Tally
     ) -> Iterator[TokenBatch]:
-        for records, texts in self.sifted.batches(plan.records):
-            named = self._named(records)
-            writer.write(pa.table([named["id"], texts, named["source"], named["meta"]], schema=DOCUMENTS))
+        for rows in self._rows(part):
+            writer.write(rows)
+            texts = rows["text"].combine_chunks()
             n_bytes = pc.binary_length(texts).to_numpy()
             tokens, offsets = tokenizer.encode(texts)
-            yield TokenBatch(tokens, offsets, named["id"], named["source"], n_bytes)
-            tally.add(len(records), int(n_bytes.sum()))
+            lengths.append(np.diff(offsets))
+            yield TokenBatch(tokens, offsets, rows["id"], rows["source"], n_bytes)
+            tally.add(len(rows), int(n_bytes.sum()))
 
-    def _named(self, records: Int64s) -> pa.Table:
-        """id, source and meta of records that stand in one unit."""
-        unit = int(np.searchsorted(self.sifted.first_row, records[0], side="right")) - 1
-        table = pq.read_table(self.names / f"unit-{unit:05d}.parquet", columns=["id", "source", "meta"])
-        return table.take(pa.array(records - self.sifted.first_row[unit])).combine_chunks()
+    def _rows(self, part: Part) -> Iterator[pa.Table]:
+        """The documents of a part, by row group."""
+        side = SIDES.index(part.split)
+        first = int(np.searchsorted(self.sifted.first_row, part.first, side="right")) - 1
+        for unit in range(first, self.sifted.units):
+            if self.sifted.first_row[unit] >= part.stop:
+                break
+            if self.plan.corpus_of[unit] != part.corpus:
+                continue
+            records = self.sifted.first_row[unit] + np.flatnonzero(split_of(self.decided, unit)[0] == side)
+            records = records[(records >= part.first) & (records < part.stop)]
+            texts = self.sifted.some(records, ["text", "meta", "licence", "consent"])
+            names = self.decided.some(records, ["id", "source"])
+            for (_, text), (_, name) in zip(texts, names, strict=True):
+                columns = {**dict(zip(text.column_names, text.columns, strict=True)), "id": name["id"]}
+                yield pa.table([(columns | {"source": name["source"]})[n] for n in DOCUMENTS.names], schema=DOCUMENTS)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(folder: str, written: int) -> Tokenizer:
+    """Once per process, not per part. `written`: another file of the same name is another tokenizer."""
+    return Tokenizer.load(folder)
+
+
+def stream_file(folder: Path, rank: int) -> Path:
+    return folder / "parts" / f"part-{rank:05d}.arrow"
+
+
+def lengths_file(folder: Path, rank: int) -> Path:
+    """Tokens of each document of a part, int32."""
+    return folder / "parts" / f"lengths-{rank:05d}.npy"
+
+
+def join_shards(folder: Path, plan: ShardPlan) -> None:
+    """Make the parts shard files below shards/. What is there already is left, so that a killed run can go on."""
+    for place, parts in groupby(enumerate(plan.parts), key=lambda numbered: numbered[1].shard_place):
+        streams = [stream_file(folder, rank) for rank, _ in parts]
+        if not (folder / "shards" / place).exists():
+            join_streams(streams, folder / "shards" / place)
+        for stream in streams:
+            stream.unlink(missing_ok=True)

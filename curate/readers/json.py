@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from curate.decoding import line_stream, trouble, whole
+from curate.decoding import line_stream, lines_of, trouble, whole
 from curate.readers._fields import ABSENT, field_of, record_of
 from curate.readers.jsonl import parse, records_of
-from curate.records import LARGEST_RECORD, Damaged, Fields, Place, Record, quarantined
+from curate.records import LARGEST_RECORD, Damaged, Fields, Place, Record, quarantined, shown
 
 SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -26,11 +26,12 @@ class Json:
     def __call__(self, stream: BinaryIO, place: Place, fields: Fields) -> Iterator[Record]:
         lines, encoding = line_stream(stream, fields.encoding)
         first = lines.readline(LARGEST_RECORD)
-        if _is_object(first, encoding, fields) and (second := lines.readline(LARGEST_RECORD)).strip():
-            yield from records_of(itertools.chain([first, second], lines), encoding, place, fields)
+        rest = lines_of(lines)
+        if _is_object(first, encoding, fields) and (second := next(rest, b"")).strip():
+            yield from records_of(itertools.chain([first, second], rest), encoding, place, fields)
             return
         try:
-            content = first + whole(lines)
+            content = first + whole(lines, LARGEST_RECORD - len(first))
         except Damaged as damage:
             rows = _rows_before_the_break((first + damage.before).decode(encoding, "ignore"), fields)
             yield from _told(rows, place, fields)
@@ -72,8 +73,16 @@ def _told(rows: Iterable[tuple[str | None, Any]], place: Place, fields: Fields) 
         if isinstance(row, dict):
             record = record_of(row, place, position, fields, 0, key)
         else:
-            record = quarantined(place, position, "not_an_object", repr(row), 0, key)
-        yield replace(record, n_bytes=len(json.dumps(row))) if record.reason else record
+            record = quarantined(place, position, "not_an_object", shown(row), 0, key)
+        yield replace(record, n_bytes=_size(row)) if record.reason else record
+
+
+def _size(row: Any) -> int:
+    """Bytes that a row takes as JSON, about; of one too deep to be written down, 0."""
+    try:
+        return len(json.dumps(row))
+    except RecursionError:
+        return 0
 
 
 def _rows(value: Any, fields: Fields) -> Iterator[tuple[str | None, Any]]:

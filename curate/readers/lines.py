@@ -7,15 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from curate.decoding import line_stream, trouble
-from curate.readers.jsonl import lines_of
+from curate.decoding import line_stream, lines_of, trouble
 from curate.records import LARGEST_RECORD, Fields, Place, Record, document, quarantined
 
 
 class Lines:
     def __call__(self, stream: BinaryIO, place: Place, fields: Fields) -> Iterator[Record]:
-        lines, encoding = line_stream(stream, fields.encoding)
-        for position, line in enumerate(lines_of(lines)):
+        lines, encoding = line_stream(stream, fields.encoding, is_start=place.first == 0)
+        for position, line in enumerate(lines_of(lines), place.first):
             if line.isspace():
                 continue
             if len(line) > LARGEST_RECORD:

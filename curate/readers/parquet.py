@@ -1,68 +1,61 @@
 """Parquet: rows of the columns that are needed (text, id) or can become meta (scalars), a few thousand at a time.
 
 The file's end says where its columns lie, so a stream without `seek` (within an archive, compressed once more) is
-held in memory. A file that breaks delivers the row groups before the break.
+held in memory. Row groups are independent: of one that is damaged the rows before the break are delivered, what is left
+of it is one quarantined record, and the next is read.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.decoding import whole
-from curate.readers._fields import record_of
-from curate.records import Damaged, Fields, Place, Record
+from curate.readers._columns import ROWS_AT_ONCE, columns, records_of_batch
+from curate.records import Damaged, Fields, Place, Record, quarantined
+from curate.spans import parts_of
 
-ROWS_AT_ONCE = 1024
+BREAKS = (pa.ArrowException, OSError)
 
 
 class Parquet:
     def __call__(self, stream: BinaryIO, place: Place, fields: Fields) -> Iterator[Record]:
-        position = 0
+        file = _opened(stream)
         try:
-            file = pq.ParquetFile(stream if stream.seekable() else io.BytesIO(whole(stream)))
-            columns = _columns(file.schema_arrow, fields)
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
-                for row in _rows(batch):
-                    yield record_of(row, place, position, fields, _size(row))
-                    position += 1
-        except (pa.ArrowException, OSError) as error:
+            wanted = columns(file.schema_arrow, fields)
+        except BREAKS as error:
             raise Damaged("unreadable_file", f"parquet: {error}") from error
+        begin = place.first
+        for group in parts_of(file.num_row_groups, place.span):
+            yield from _group(file, group, wanted, place, begin, fields)
+            begin += file.metadata.row_group(group).num_rows
+
+    def parts(self, stream: BinaryIO) -> Iterator[tuple[int, int]]:
+        """(rows, bytes on disk) of each row group."""
+        metadata = _opened(stream).metadata
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            yield group.num_rows, sum(group.column(i).total_compressed_size for i in range(group.num_columns))
 
 
-def _columns(schema: pa.Schema, fields: Fields) -> list[str]:
-    needed = {part for name in (*fields.text, fields.id or "") for part in (name, name.split(".")[0])}
-    return [column.name for column in schema if column.name in needed or not _is_bulky(column.type)]
-
-
-def _is_bulky(type: pa.DataType) -> bool:
-    return bool(pa.types.is_nested(type) or pa.types.is_binary(type) or pa.types.is_large_binary(type))
-
-
-def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The rows as Python objects; value by value where one of them has no such form."""
+def _opened(stream: BinaryIO) -> pq.ParquetFile:
     try:
-        return batch.to_pylist()
-    except (ValueError, OverflowError):  # a string that is not UTF-8, a date beyond the year 9999
-        columns = [[_value(scalar) for scalar in column] for column in batch.columns]
-        return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+        return pq.ParquetFile(stream if stream.seekable() else io.BytesIO(whole(stream)))
+    except BREAKS as error:
+        raise Damaged("unreadable_file", f"parquet: {error}") from error
 
 
-def _value(scalar: pa.Scalar) -> Any:
-    """Bytes that are not text become lone surrogates: they quarantine the row whose text they stand in, no other."""
+def _group(
+    file: pq.ParquetFile, group: int, wanted: list[str], place: Place, position: int, fields: Fields
+) -> Iterator[Record]:
     try:
-        return scalar.as_py()
-    except UnicodeDecodeError:
-        is_text = isinstance(scalar, pa.StringScalar | pa.LargeStringScalar)
-        return scalar.as_buffer().to_pybytes().decode("utf-8", "surrogateescape") if is_text else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _size(row: dict[str, object]) -> int:
-    """Bytes of a row's strings: what a quarantined row took."""
-    return sum(len(value.encode("utf-8", "surrogateescape")) for value in row.values() if isinstance(value, str))
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group], columns=wanted):
+            yield from records_of_batch(batch, place, position, fields)
+            position += len(batch)
+    except BREAKS as error:
+        what = f"parquet: row group {group}: {error}"
+        yield quarantined(place, position, "unreadable_file", what, file.metadata.row_group(group).total_byte_size)

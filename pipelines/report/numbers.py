@@ -1,311 +1,262 @@
 """Every number and sample that the page shows about curation, from the ledger: written once as `curated/report.json`.
 
-The ledger is read by column, so this is a pass of seconds for a million documents. Samples are chosen by the hash of
-the id, so that the same corpus shows the same ones, and their texts are the only texts read.
+    ledger ─facts▶ counts by name, a sample ─judged▶ histograms, what each bound refuses ─show▶ rows and texts
+
+Two passes by column and a third for the rows that are shown, in memory that does not follow the number of records.
+Samples are chosen by the hash of the id, so that the same corpus shows the same ones, and their texts are the only ones
+read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.compute as pc
+from curate.filters import named
+from curate.settings import Curate
+from pipelines.report.account import (
+    domain_scores,
+    languages,
+    languages_by_source,
+    licences,
+    personal,
+    sources,
+    splits,
+)
+from pipelines.report.clusters import Found
+from pipelines.report.facts import EVIDENCE_SHOWN, QUARANTINED_SHOWN, SCORES, Facts
+from pipelines.report.gates import funnel
+from pipelines.report.judged import Judged
+from pipelines.report.limits import Limit, Rules, language_limits, limits_of
+from pipelines.report.shown import COLUMNS, MATCHED, Shown, show, without_personal_data
+from pipelines.report.tallies import Row, rolled
 
-from pipelines.report.histograms import fails, histogram
-from pipelines.report.ledger import Ledger, read_ledger, texts
-
-Rule = Mapping[str, Any]
-"""What `curate.rules.as_dicts` gives: measure, at_least, at_most, too_low, too_high, source, only_languages and
-except_languages (these two may be missing)."""
-
-EXAMPLES = 3
-"""Documents shown for each source, stage and reason."""
-QUARANTINED_SHOWN = 100
-EVIDENCE_SHOWN = 12
-LARGEST_CLUSTERS = 6
-FARTHEST_PAIRS = 4
 EXCERPT_CHARS = 320
 MATCH_CHARS = 6000
+NEAR_SHOWN = 240
+"""Pairs of bound and source with the documents nearest to it: those that refuse most."""
+NEAR_TEXTS = 40
+"""Of these, pairs whose texts are shown, too: each costs reading a piece of the corpus for every document."""
 
-STEPS = (
-    ("records", "Records read"),
-    ("readable", "Readable"),
-    ("language", "In a kept language"),
-    ("quality", "Pass the quality rules"),
-    ("exact", "After exact dedup"),
-    ("near", "After near dedup"),
-    ("contamination", "After decontamination"),
-)
+Picked = dict[tuple[str, ...], list[int]]  # row numbers by the names of their group
 
 
 def curation_numbers(
-    run: Path, rules: Sequence[Rule], contamination: Mapping[str, Any] | None = None
+    run: Path,
+    rules: Rules,
+    contamination: Mapping[str, Any] | None = None,
+    *,
+    domain: Mapping[str, Any] | None = None,
+    settings: Curate | None = None,
 ) -> dict[str, Any]:
     """What `curated/report.json` holds. JSON-ready, and the same for the same ledger.
 
-    contamination: what the pass said of its indexes and common phrases, where it is at hand.
+    rules: by source, or those of all. contamination: what the pass said of its indexes and common phrases. domain: the
+    card of the domain's classifier. settings: of the recipe, for what measures mean and what becomes of personal data.
     """
-    ledger = read_ledger(run)
-    everything = np.ones(len(ledger), bool)
+    limits = limits_of(rules)
+    facts = Facts.of(run, _threshold(domain, limits))
+    told = [limit for limit in (*limits, *language_limits(rules)) if limit.measure in facts.drawn]
+    judged = Judged.of(run, facts, told)
+    presidio = settings is not None and settings.pii.presidio
+    drawn = _Drawn.of(run, facts, judged, presidio)
+    fates = facts.fates.rows(facts.names)
     return {
-        "records": len(ledger),
-        "fates": ledger.by("fate", everything),
-        "sources": _sources(ledger),
-        "funnel": _funnel(ledger),
-        "removals": _removals(run, ledger),
-        "quarantined": _quarantined(ledger),
-        "rules": _rules(ledger, rules),
-        "measures": _measures(ledger, rules),
-        "duplicates": _duplicates(run, ledger),
-        "languages": _languages(ledger),
-        "splits": _splits(ledger),
-        "contamination": _contamination(ledger) | {"indexes": dict(contamination or {})},
+        "records": facts.records,
+        "fates": {row["fate"]: row["documents"] for row in rolled(fates, "fate")},
+        "sources": sources(fates),
+        "funnel": funnel(fates),
+        "removals": drawn.removals(fates),
+        "quarantined": drawn.quarantined(fates),
+        "rules": drawn.rules(limits),
+        "reasons": _reasons(facts, limits),
+        "overlaps": facts.overlaps.matrix(facts.names),
+        "filters": [name for name, _ in named(settings.filters)] if settings else [],
+        "measures": _measures(judged, settings),
+        "duplicates": drawn.duplicates(),
+        "languages": languages(facts),
+        "language": drawn.language(),
+        "personal": personal(facts, settings),
+        "licences": licences(facts),
+        "domain": {"card": dict(domain) if domain else None, "by_source": domain_scores(facts)},
+        "splits": splits(fates, drawn.clusters),
+        "contamination": drawn.contamination(fates) | {"indexes": _indexes(contamination, presidio)},
     }
 
 
-def _sources(ledger: Ledger) -> list[dict[str, Any]]:
-    rows = []
-    for (role, source), records in ledger.groups(["role", "source"], np.ones(len(ledger), bool)):
-        here = np.zeros(len(ledger), bool)
-        here[records] = True
-        kept = here & ledger.has("fate", "kept")
-        fates = ledger.by("fate", here)
-        rows.append(
-            {
-                "source": source,
-                "role": role,
-                "records": len(records),
-                "bytes": int(ledger.counts["n_bytes"][records].sum()),
-                **{fate: fates.get(fate, 0) for fate in ("kept", "removed", "quarantined")},
-                "kept_bytes": int(ledger.counts["n_bytes"][kept].sum()),
-                "tokens": int(ledger.counts["tokens"][kept].sum()),
-            }
-        )
-    return rows
+def _threshold(domain: Mapping[str, Any] | None, limits: Sequence[Limit]) -> float | None:
+    if domain:
+        return float(domain["threshold"])
+    return max((limit.value for limit in limits if limit.measure == "domain_score"), default=None)
 
 
-def left_at(ledger: Ledger) -> np.ndarray:
-    """At which of STEPS each record left, by its place there; len(STEPS) for those that stayed."""
-    place = {step: index for index, (step, _) in enumerate(STEPS)}
-    left = np.full(len(ledger), len(STEPS))
-    judged = ledger.has("stage", "judge")
-    language = np.zeros(len(ledger), bool)
-    for reason in ledger.names["reason"]:
-        if reason.startswith("language_"):
-            language |= ledger.has("reason", reason)
-    left[ledger.has("stage", "read", "clean") | ledger.has("fate", "quarantined")] = place["readable"]
-    left[judged & language] = place["language"]
-    left[judged & ~language] = place["quality"]
-    left[ledger.has("stage", "dedup")] = place["near"]
-    left[ledger.has("reason", "exact_duplicate")] = place["exact"]
-    left[ledger.has("stage", "contamination")] = place["contamination"]
-    left[ledger.has("fate", "kept")] = len(STEPS)
-    return left
-
-
-def _funnel(ledger: Ledger) -> dict[str, Any]:
-    left = left_at(ledger)
-    steps = []
-    for index, (step, label) in enumerate(STEPS):
-        steps.append({"step": step, "label": label, **_extent(ledger, left > index)})
-    kept = left == len(STEPS)
-    splits = {split: _extent(ledger, kept & ledger.has("split", split)) for split in ("train", "validation", "test")}
-    return {"steps": steps, "splits": splits}
-
-
-def _extent(ledger: Ledger, where: np.ndarray) -> dict[str, Any]:
-    return {
-        "documents": int(where.sum()),
-        "bytes": int(ledger.counts["n_bytes"][where].sum()),
-        "tokens": int(ledger.counts["tokens"][where].sum()),
-        "by_source": ledger.by("source", where),
-    }
-
-
-def _removals(run: Path, ledger: Ledger) -> list[dict[str, Any]]:
-    groups = list(ledger.groups(["stage", "reason", "source"], ledger.has("fate", "removed")))
-    shown = {names: ledger.pick(records, EXAMPLES) for names, records in groups}
-    rows = ledger.rows(_together(shown.values()), ["id", "path", "position", "evidence"])
-    excerpts = texts(run, (row["id"] for row in rows.values()), EXCERPT_CHARS)
+def _reasons(facts: Facts, limits: Sequence[Limit]) -> list[Row]:
+    """What failed each reason, and who gave it: a rule, the language, or a filter of datatrove's."""
+    of_rules = {limit.reason for limit in limits}
     return [
-        {
-            "stage": stage,
-            "reason": reason,
-            "source": source,
-            "documents": len(records),
-            "bytes": int(ledger.counts["n_bytes"][records].sum()),
-            "examples": [
-                rows[int(record)] | {"excerpt": excerpts.get(rows[int(record)]["id"])}
-                for record in shown[stage, reason, source]
-            ],
+        row
+        | {
+            "given_by": "rule"
+            if row["reason"] in of_rules
+            else "language"
+            if row["reason"].startswith("language_")
+            else "filter"
         }
-        for (stage, reason, source), records in groups
+        for row in facts.overlaps.reasons(facts.names)
     ]
 
 
-def _quarantined(ledger: Ledger) -> dict[str, Any]:
-    where = ledger.has("fate", "quarantined")
-    groups = list(ledger.groups(["source", "stage", "reason"], where))
-    each = max(1, QUARANTINED_SHOWN // max(1, len(groups)))
-    columns = ["id", "source", "path", "position", "stage", "reason", "evidence", "n_bytes"]
-    shown = ledger.rows(_together([ledger.pick(records, each) for _, records in groups][:QUARANTINED_SHOWN]), columns)
+def _measures(judged: Judged, settings: Curate | None) -> list[Row]:
+    """Those that decide first, in the order of the rules."""
+    numbers = {name: bars.numbers() for name, bars in judged.bars.items()}
+    names = [name for name, one in numbers.items() if one["measured"] or name not in SCORES]
+    names = [name for name in names if name != "language_score"]
+    decide = [limit.measure for limit in judged.limits if limit.measure in names]
+    about = _about(settings)
+    return [
+        {"measure": name, "bounds": [one.numbers() for one in judged.limits if one.measure == name]}
+        | about.get(name, {})
+        | numbers[name]
+        for name in dict.fromkeys([*decide, *names])
+    ]
+
+
+def _about(settings: Curate | None) -> dict[str, Row]:
+    """Unit, meaning and origin of every measure."""
+    if settings is None:
+        return {}
+    from curate.taken import taken
+
     return {
-        "documents": int(where.sum()),
-        "by_reason": [
-            {"source": source, "stage": stage, "reason": reason, "documents": len(records)}
-            for (source, stage, reason), records in groups
-        ],
-        "shown": sorted(
-            shown.values(), key=lambda row: (row["source"], row["path"] or "", row["position"] or 0, row["id"])
-        ),
+        name: {"unit": one.unit, "meaning": one.meaning, "defined_by": one.source}
+        for name, one in taken(settings).items()
     }
 
 
-def _rules(ledger: Ledger, rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    """Each bound with what failed it, and what failed nothing but it: removing the rule would keep the latter."""
-    failed: dict[str, int] = {}
-    alone: dict[str, int] = {}
-    for _, reasons, together in ledger.reasons():
-        for tally, given in ((failed, reasons), (alone, reasons.filter(together == 1))):
-            for pair in pc.value_counts(given).to_pylist():
-                tally[pair["values"]] = tally.get(pair["values"], 0) + pair["counts"]
-    rows = []
-    for rule in rules:
-        for bound, reason in (("at_least", "too_low"), ("at_most", "too_high")):
-            if rule.get(bound) is not None:
-                name = rule.get(reason)
-                rows.append(
-                    {"measure": rule["measure"], "bound": bound, "value": rule[bound], "reason": name}
-                    | {key: list(rule.get(key) or ()) for key in ("only_languages", "except_languages")}
-                    | {
-                        "failed": failed.get(name or "", 0),
-                        "alone": alone.get(name or "", 0),
-                        "source": rule.get("source"),
-                    }
-                )
-    return rows
-
-
-def _measures(ledger: Ledger, rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    kept = ledger.has("fate", "kept")
-    decide = {rule["measure"] for rule in rules}
-    # those that decide come first, in the rules' order
-    order = list(dict.fromkeys(rule["measure"] for rule in rules if rule["measure"] in ledger.measures))
-    order += [name for name in ledger.measures if name not in decide]
-    found = []
-    for name in order:
-        values = ledger.measure(name)
-        own = [rule for rule in rules if rule["measure"] == name]
-        at_least = max((rule["at_least"] for rule in own if rule.get("at_least") is not None), default=None)
-        at_most = min((rule["at_most"] for rule in own if rule.get("at_most") is not None), default=None)
-        failed = np.zeros(len(ledger), bool)
-        for rule in own:
-            failed |= fails(values, rule.get("at_least"), rule.get("at_most")) & _judged(ledger, rule)
-        shape = histogram(values, kept, failed, at_least, at_most)
-        found.append({"measure": name, "at_least": at_least, "at_most": at_most, **shape})
+def _indexes(contamination: Mapping[str, Any] | None, presidio: bool) -> dict[str, Any]:
+    """Phrases are words of documents."""
+    found = {}
+    for name, one in (contamination or {}).items():
+        phrases = one.get("common_phrases") or []
+        masked = without_personal_data([row["phrase"] for row in phrases], presidio)
+        found[name] = {**one, "common_phrases": [row | {"phrase": p} for row, p in zip(phrases, masked, strict=True)]}
     return found
 
 
-def _judged(ledger: Ledger, rule: Rule) -> np.ndarray:
-    """The documents whose language a rule is for."""
-    where = ~ledger.has("language", *(rule.get("except_languages") or ()))
-    only = rule.get("only_languages")
-    return where & (ledger.has("language", *only) | (ledger.codes["language"] < 0)) if only else where
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """The sections that show documents."""
 
+    facts: Facts
+    judged: Judged
+    clusters: Found
+    removed: Picked
+    quarantine: Picked
+    leaked: Picked
+    pairs: list[tuple[int, int]]
+    near: dict[tuple[int, str], list[Row]]
+    shown: Shown
 
-def _duplicates(run: Path, ledger: Ledger) -> dict[str, Any]:
-    duplicate = ledger.has("stage", "dedup")
-    hashes, sizes = np.unique(ledger.cluster_hash, return_counts=True)
-    in_clusters = sizes >= 2
-    near = duplicate & ~ledger.has("reason", "exact_duplicate")
-    similarity = ledger.scores["similarity"]
-    counts, edges = np.histogram(similarity[near & np.isfinite(similarity)], np.linspace(0, 1, 51))
-    distribution = np.bincount(np.minimum(sizes[in_clusters], 20)) if in_clusters.any() else np.zeros(0, np.int64)
-    return {
-        "clusters": int(in_clusters.sum()),
-        "members": int(sizes[in_clusters].sum()),
-        "exact": int(ledger.has("reason", "exact_duplicate").sum()),
-        "near": int(near.sum()),
-        "sizes": [{"size": size, "clusters": int(n)} for size, n in enumerate(distribution) if n],
-        "similarity": {"edges": edges.round(4).tolist(), "documents": counts.tolist()},
-        "shown": _matches(run, ledger, duplicate, dict(zip(hashes.tolist(), sizes.tolist(), strict=True))),
-    }
+    @classmethod
+    def of(cls, run: Path, facts: Facts, judged: Judged, presidio: bool) -> _Drawn:
+        """Chooses the rows, and fetches them together."""
+        names = facts.names
+        removed = facts.removed.by_name(names, ("stage", "reason", "source"))
+        quarantine = facts.quarantined.by_name(names, ("source", "stage", "reason"))
+        quarantine = _spread(quarantine, QUARANTINED_SHOWN)
+        leaked = _spread(facts.leaked.by_name(names, ("reason", "source")), EVIDENCE_SHOWN)
+        clusters = facts.clusters.found(names)
+        pairs = clusters.pairs()
+        busiest = judged.busiest(NEAR_SHOWN)
+        wanted = {row: 0 for part in (*quarantine.values(), *leaked.values()) for row in part}
+        for place, (_, _, documents) in enumerate(busiest):
+            wanted |= {one.row: EXCERPT_CHARS if place < NEAR_TEXTS else wanted.get(one.row, 0) for one in documents}
+        wanted |= {row: EXCERPT_CHARS for part in removed.values() for row in part}
+        shown = show(run, wanted, {row: MATCH_CHARS for row, _ in pairs}, presidio)
+        near = {
+            (limit, source): [
+                {"value": one.value, "passes": not one.fails}
+                | shown.row(one.row, "id", "fate", "reason")
+                | {"excerpt": _excerpt(shown, one.row)}
+                for one in documents
+            ]
+            for limit, source, documents in busiest
+        }
+        return cls(facts, judged, clusters, removed, quarantine, leaked, pairs, near, shown)
 
-
-def _matches(run: Path, ledger: Ledger, duplicate: np.ndarray, size_of: Mapping[int, int]) -> list[dict[str, Any]]:
-    """The largest clusters, each by its least similar copy, then the pairs that were least similar of all."""
-    records = np.flatnonzero(duplicate)
-    likeness = np.nan_to_num(ledger.scores["similarity"][records], nan=1.0)
-    records = records[np.lexsort((ledger.id_hash[records], likeness))]  # least similar first, ties on the id's hash
-    farthest: dict[int, int] = {}
-    for record in records.tolist():
-        farthest.setdefault(int(ledger.cluster_hash[record]), record)
-    largest = sorted(farthest, key=lambda cluster: (-size_of[cluster], cluster))[:LARGEST_CLUSTERS]
-    chosen = [farthest[cluster] for cluster in largest]
-    chosen += [record for record in farthest.values() if record not in chosen][:FARTHEST_PAIRS]
-    rows = ledger.rows(chosen, ["id", "source", "reason", "cluster", "duplicate_of", "similarity"])
-    both = [name for row in rows.values() for name in (row["id"], row["duplicate_of"]) if name]
-    stored = texts(run, both, MATCH_CHARS)
-    return [
-        rows[record]
-        | {"size": size_of[int(ledger.cluster_hash[record])]}
-        | {"left": stored.get(rows[record]["duplicate_of"] or ""), "right": stored.get(rows[record]["id"])}
-        for record in chosen
-    ]
-
-
-def _languages(ledger: Ledger) -> list[dict[str, Any]]:
-    kept = ledger.has("fate", "kept")
-    rows = []
-    for (language,), records in ledger.groups(["language"], ~ledger.has("fate", "quarantined")):
-        scores = ledger.scores["language_score"][records]
-        scores = scores[np.isfinite(scores)]
-        rows.append(
-            {
-                "language": language or None,
-                "documents": len(records),
-                "bytes": int(ledger.counts["n_bytes"][records].sum()),
-                "kept": int(kept[records].sum()),
-                "mean_score": float(scores.mean()) if len(scores) else None,
+    def removals(self, fates: list[Row]) -> list[Row]:
+        return [
+            {key: row[key] for key in ("stage", "reason", "source", "documents", "bytes")}
+            | {
+                "examples": [
+                    self.shown.row(one, "id", "path", "position", "evidence") | {"excerpt": _excerpt(self.shown, one)}
+                    for one in self.removed[row["stage"], row["reason"], row["source"]]
+                ]
             }
-        )
-    return sorted(rows, key=lambda row: (-row["documents"], row["language"] or ""))
+            for row in rolled((row for row in fates if row["fate"] == "removed"), "stage", "reason", "source")
+        ]
+
+    def quarantined(self, fates: list[Row]) -> dict[str, Any]:
+        rows = rolled((row for row in fates if row["fate"] == "quarantined"), "source", "stage", "reason")
+        shown = [self.shown.row(one, *COLUMNS) for part in self.quarantine.values() for one in part]
+        return {
+            "documents": sum(row["documents"] for row in rows),
+            "by_reason": [
+                {key: row[key] for key in ("source", "stage", "reason", "documents", "bytes")} for row in rows
+            ],
+            "shown": sorted(shown, key=lambda row: (row["source"], row["path"] or "", row["position"] or 0, row["id"])),
+        }
+
+    def contamination(self, fates: list[Row]) -> dict[str, Any]:
+        rows = rolled((row for row in fates if row["stage"] == "contamination"), "reason", "source")
+        return {
+            "by_reason": [{key: row[key] for key in ("reason", "source", "documents")} for row in rows],
+            "shown": [
+                self.shown.row(one, "id", "reason", "evidence")
+                for one in sorted(chain.from_iterable(self.leaked.values()))
+            ],
+        }
+
+    def duplicates(self) -> dict[str, Any]:
+        shown = []
+        for number, size in self.pairs:
+            row = self.shown.row(number, "id", "source", "reason", *MATCHED)
+            left, right = (self.shown.texts.get(row[name] or "") for name in ("duplicate_of", "id"))
+            shown.append(row | {"size": size, "left": left, "right": right})
+        return self.clusters.numbers() | {"shown": shown}
+
+    def rules(self, limits: Sequence[Limit]) -> list[Row]:
+        return [limit.numbers() | self._refused(limit) for limit in limits]
+
+    def language(self) -> dict[str, Any]:
+        score = self.judged.bars.get("language_score")
+        bounds = [limit for limit in self.judged.limits if limit.measure == "language_score"]
+        return {
+            "by_source": languages_by_source(self.facts),
+            "scores": {"bounds": [one.numbers() for one in bounds], **(score.numbers() if score else {"measured": 0})},
+            "rules": [limit.numbers() | self._refused(limit) for limit in bounds],
+        }
+
+    def _refused(self, limit: Limit) -> dict[str, Any]:
+        """What a bound refuses, and by source the documents nearest to it."""
+        if limit not in self.judged.limits:  # on a measure that this ledger lacks
+            return {"failed": 0, "alone": 0, "by_source": {}}
+        place = list(self.judged.limits).index(limit)
+        found = self.judged.failing(place)
+        for source, one in found["by_source"].items():
+            one["near"] = self.near.get((place, source), [])
+        return found
 
 
-def _splits(ledger: Ledger) -> dict[str, Any]:
-    kept = ledger.has("fate", "kept")
-    rows = []
-    for (role, source, split), records in ledger.groups(["role", "source", "split"], kept):
-        rows.append(
-            {
-                "role": role,
-                "source": source,
-                "split": split,
-                "documents": len(records),
-                "bytes": int(ledger.counts["n_bytes"][records].sum()),
-                "tokens": int(ledger.counts["tokens"][records].sum()),
-                "clusters": len(np.unique(ledger.cluster_hash[records])),
-            }
-        )
-    held_out = kept & ledger.has("split", "validation", "test")
-    train = kept & ledger.has("split", "train")
-    crossing = np.intersect1d(ledger.cluster_hash[held_out], ledger.cluster_hash[train])
-    return {"rows": rows, "crossing_clusters": len(crossing)}
+def _spread(picked: Picked, at_most: int) -> Picked:
+    """As many of each group as leave room for all of them."""
+    each = max(1, at_most // max(1, len(picked)))
+    return {names: rows[:each] for names, rows in list(picked.items())[:at_most]}
 
 
-def _contamination(ledger: Ledger) -> dict[str, Any]:
-    groups = list(ledger.groups(["reason", "source"], ledger.has("stage", "contamination")))
-    each = max(1, EVIDENCE_SHOWN // max(1, len(groups)))
-    chosen = _together([ledger.pick(records, each) for _, records in groups])
-    return {
-        "by_reason": [
-            {"reason": reason, "source": source, "documents": len(records)} for (reason, source), records in groups
-        ],
-        "shown": list(ledger.rows(chosen, ["id", "reason", "evidence"]).values()),
-    }
-
-
-def _together(parts: Any) -> list[int]:
-    return [int(record) for part in parts for record in part]
+def _excerpt(shown: Shown, number: int) -> str | None:
+    text = shown.texts.get(shown.rows[number]["id"])
+    return None if text is None else text[:EXCERPT_CHARS]

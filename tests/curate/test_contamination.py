@@ -7,17 +7,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.contamination import Hits, NgramIndex, phrase, resolve
-from curate.inputs import list_files
-from curate.passes.contaminate import benchmark_batches
-from curate.settings import Curate, Source
+from curate.contamination import Hits, NgramIndex, _place_of, phrase, resolve
+from curate.passes.contaminate import require_text
+from curate.passes.sift import unit_file
+from curate.passes.sifted import Sifted
 from curate.shards.fault import Fault
 from curate.text import TextBatch
-from curate.units import Unit
 
 
 def _prose(draw: np.random.Generator, words: int, vocabulary: str = "w") -> list[str]:
@@ -117,6 +118,37 @@ def test_a_phrase_in_more_documents_than_the_bound_is_common_and_listed() -> Non
     assert {index.owner_of(ngram) for ngram in common.ngram} == {"test/licence"}
 
 
+@given(
+    st.lists(st.integers(0, 2**64 - 1), min_size=1, unique=True), st.integers(0, 2**64 - 1), st.sampled_from([0, 40])
+)
+@settings(max_examples=200, deadline=None)
+def test_a_hash_is_found_among_sorted_ones_however_they_are_spread(some: list[int], other: int, narrow: int) -> None:
+    hashes = np.unique(np.array([value >> narrow for value in some], np.uint64))
+    for place, value in enumerate(hashes):
+        assert _place_of(value, hashes) == place
+    assert 0 <= _place_of(np.uint64(other), hashes) < len(hashes)
+
+
+def test_every_length_has_a_filter_that_lets_its_own_pass_and_few_others() -> None:
+    draw = np.random.default_rng(5)
+    held_out = {f"q/{i}": " ".join(_prose(draw, 8 + i % 40)) for i in range(400)}
+    index = _index(held_out)
+    assert index.lengths.tolist() == [8, 9, 10, 11, 12, 13]
+    strangers = draw.integers(0, 2**64, 100_000, dtype=np.uint64)
+    for length, bitmap in zip(index.lengths, index.filters, strict=True):
+        own = index.hashes[index.n_words == length]
+        assert len(own)
+        assert _lets_pass(bitmap, own).all()
+        assert _lets_pass(bitmap, strangers).mean() < 0.02
+    assert sorted(index.scan(TextBatch.of(list(held_out.values()))).ngram.tolist()) == list(range(len(index)))
+
+
+def _lets_pass(bitmap: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    word = bitmap[hashes >> np.uint64(64 + 6 - (len(bitmap) * 64 - 1).bit_length())]
+    bits = [word >> (hashes >> np.uint64(shift) & np.uint64(63)) & np.uint64(1) for shift in (0, 6, 12)]
+    return (bits[0] & bits[1] & bits[2]) == 1
+
+
 def test_an_ngram_counts_once_a_document_and_names_its_first_place() -> None:
     words = HELD_OUT["test/0"].split()[:13]
     hits = _index(HELD_OUT).scan(TextBatch.of([" ".join(["x", *words, "y", *words])]))
@@ -156,15 +188,12 @@ def test_an_index_comes_back_from_disk(tmp_path: Path) -> None:
 
 
 def test_a_benchmark_of_which_nothing_can_be_read_is_a_fault(tmp_path: Path) -> None:
-    (tmp_path / "exam.jsonl").write_text('{"question": "What is the dose?"}\n')
-    for text, readable in (("question", 1), ("qestion", 0)):
-        source = Source(name="exam", path="exam.jsonl", text=text, role="benchmark")
-        units = [Unit(source, tuple(list_files(source, tmp_path)))]
-        if readable:
-            assert [len(batch) for _, batch in benchmark_batches(units, Curate())] == [1]
-        else:
-            with pytest.raises(Fault, match="'exam'"):
-                list(benchmark_batches(units, Curate()))
+    reasons = {0: [None, "broken_json"], 1: ["missing_text"]}  # by unit
+    for unit, values in reasons.items():
+        pq.write_table(pa.table({"reason": pa.array(values, pa.string())}), unit_file(tmp_path, unit))
+    require_text(Sifted.open(tmp_path, 2), ["exam", "exam"])  # one of its files is enough
+    with pytest.raises(Fault, match="'other'"):
+        require_text(Sifted.open(tmp_path, 2), ["exam", "other"])
 
 
 def test_empty_sides_are_no_special_case() -> None:

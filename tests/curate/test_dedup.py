@@ -4,65 +4,107 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dedup import resolve as resolve_module
-from curate.dedup.candidates import Effort, proposals, runs
+import curate.dedup.choose
+import curate.dedup.near
+import curate.dedup.partitions
+import curate.dedup.resolve
+from curate.dedup.candidates import Effort, Walk, band_keys
 from curate.dedup.clusters import roots, singletons, unite
 from curate.dedup.exact import exact_keys
-from curate.dedup.minhash import signatures
+from curate.dedup.minhash import UInt32s, signatures
+from curate.dedup.near import Bools
+from curate.dedup.partitions import Spill, runs
 from curate.dedup.resolve import EXACT, NEAR, NOT_REMOVED, Resolution, resolve
 from curate.dedup.shingles import shingle_sets
-from curate.dedup.verify import jaccards
+from curate.dedup.verify import ShingleStore, jaccards
 from curate.settings import Duplicates
 from curate.text import Int64s, TextBatch, UInt64s
 
 SETTINGS = Duplicates()
+Told = dict[str, tuple[str, str | None, float, int]]
 
 
-def _sets_of(texts: list[str], words: int) -> Callable[[Int64s], tuple[Int64s, UInt64s]]:
-    offsets, hashes = shingle_sets(TextBatch.of(texts), words)
+@dataclass(frozen=True)
+class Held:
+    """Sketches of texts in memory, handed out `block` documents at a time."""
 
-    def fetch(documents: Int64s) -> tuple[Int64s, UInt64s]:
-        assert (np.diff(documents) > 0).all()  # fetched in the order of the documents, each once
-        parts = [hashes[offsets[i] : offsets[i + 1]] for i in documents]
-        return np.concatenate(([0], np.cumsum([len(part) for part in parts]))), np.concatenate(parts)
+    documents: dict[str, str]
+    given: Duplicates
+    block: int = 7
 
-    return fetch
+    @cached_property
+    def batch(self) -> TextBatch:
+        return TextBatch.of(list(self.documents.values()))
+
+    @cached_property
+    def sets(self) -> tuple[Int64s, UInt64s]:
+        return shingle_sets(self.batch, self.given.shingle_words)
+
+    def blocks(self, records: Int64s) -> Iterator[Int64s]:
+        yield from (records[at : at + self.block] for at in range(0, len(records), self.block))
+
+    def exact_keys(self) -> Iterator[tuple[Int64s, UInt64s]]:
+        for some in self.blocks(np.arange(len(self.documents))):
+            yield some, exact_keys(self.batch)[some]
+
+    def signatures(self, wanted: Bools) -> Iterator[tuple[Int64s, UInt32s]]:
+        every = signatures(self.batch, self.given.shingle_words, self.given.bands * self.given.rows, 1)
+        for some in self.blocks(np.flatnonzero(wanted)):
+            yield some, every[some]
+
+    def named(self, records: Int64s) -> tuple[pa.LargeStringArray, Int64s]:
+        assert (np.diff(records) > 0).all()
+        names, texts = list(self.documents), list(self.documents.values())
+        chars = np.array([len(texts[i]) for i in records], np.int64)
+        return pa.array([names[i] for i in records], pa.large_string()), chars
+
+    def shingle_sets(self, records: Int64s) -> Iterator[tuple[Int64s, Int64s, UInt64s]]:
+        for some in self.blocks(records):
+            assert (np.diff(some) > 0).all()  # in the order of the documents, each once
+            yield some, *_some_sets(*self.sets, some)
 
 
-def _resolve(documents: dict[str, str], given: Duplicates = SETTINGS) -> Resolution:
-    texts = list(documents.values())
-    batch = TextBatch.of(texts)
-    return resolve(
-        list(documents),
-        exact_keys(batch),
-        signatures(batch, given.shingle_words, given.bands * given.rows, 1),
-        np.array([len(text) for text in texts], np.int64),
-        _sets_of(texts, given.shingle_words),
-        given,
-    )
+def _some_sets(offsets: Int64s, hashes: UInt64s, items: Int64s) -> tuple[Int64s, UInt64s]:
+    parts = [hashes[offsets[i] : offsets[i + 1]] for i in items]
+    return np.concatenate(([0], np.cumsum([len(part) for part in parts]))), np.concatenate(parts)
 
 
-def _told(documents: dict[str, str], given: Duplicates = SETTINGS) -> dict[str, tuple[str, str | None, float, int]]:
+def _resolve(documents: dict[str, str], given: Duplicates = SETTINGS, sketches: Held | None = None) -> Resolution:
+    with TemporaryDirectory() as scratch:
+        takes_part = np.ones(len(documents), np.bool_)
+        return resolve(sketches or Held(documents, given), takes_part, given, Path(scratch))
+
+
+def _told(documents: dict[str, str], given: Duplicates = SETTINGS) -> Told:
     """id -> (cluster, duplicate of, similarity, level)."""
-    ids, answer = list(documents), _resolve(documents, given)
-    return {
-        name: (
+    return _in_words(list(documents), _resolve(documents, given))
+
+
+def _in_words(ids: list[str], answer: Resolution) -> Told:
+    told: Told = {name: (name, None, 0.0, NOT_REMOVED) for name in ids}
+    for i, record in enumerate(answer.record.tolist()):
+        copy = int(answer.duplicate_of[i])
+        told[ids[record]] = (
             ids[answer.cluster[i]],
-            ids[answer.duplicate_of[i]] if answer.duplicate_of[i] >= 0 else None,
+            ids[copy] if copy >= 0 else None,
             round(float(answer.similarity[i]), 4),
             int(answer.level[i]),
         )
-        for i, name in enumerate(ids)
-    }
+    return told
 
 
 def _prose(draw: np.random.Generator, words: int) -> list[str]:
@@ -112,8 +154,7 @@ def test_documents_too_short_or_empty_are_compared_exactly_and_never_skipped() -
     }  # fmt: skip
     assert {told[name][3] for name in "bfh"} == {EXACT}
     assert told["h"][0] == "h"  # a cluster bears its lowest id, whoever stays
-    empty = _resolve({})
-    assert len(empty.cluster) == len(empty.level) == 0
+    assert len(_resolve({}).record) == 0
 
 
 def _chain(links: int, words: int, shift: int) -> dict[str, str]:
@@ -139,7 +180,7 @@ def test_no_chain_removes_a_document_that_has_no_near_copy_left(keep: str) -> No
 
 
 def test_a_cluster_too_great_to_compare_in_full_still_removes_only_near_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolve_module, "CHECKS_A_MEMBER", 2)
+    monkeypatch.setattr(curate.dedup.choose, "CHECKS_A_MEMBER", 2)
     documents = _chain(40, 400, 20)
     told = _told(documents)
     stays = {name for name, (_, copy, *_) in told.items() if copy is None}
@@ -195,9 +236,76 @@ def test_a_shared_template_does_not_merge_what_differs() -> None:
     documents["t/400"] = documents["t/399"].replace(" w", " v", 1)
     answer = _resolve(documents)
     assert _brute_jaccard(documents["t/000"], documents["t/001"]) > 0.45  # alike enough to share bands
+    assert answer.record.tolist() == [399, 400]
     assert (answer.level == NEAR).sum() == 1
-    assert np.flatnonzero(answer.cluster != np.arange(401)).tolist() == [400]
     assert answer.pairs_candidates < 400  # signatures dismiss the rest without their texts
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """n documents by formula, nothing held: every tenth is a copy of the one before where `copies`.
+
+    `template`: how many of the 14 bands all documents share.
+    """
+
+    n: int
+    copies: bool = False
+    template: int = 0
+    block: int = 4096
+
+    def rows(self, records: Int64s) -> UInt32s:
+        base = records - (records % 10 == 9) if self.copies else records
+        values = (base[:, None] * 1_000_003 + np.arange(112)).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        values[:, : self.template * 8] = 1
+        return (values >> np.uint64(32)).astype(np.uint32)
+
+    def exact_keys(self) -> Iterator[tuple[Int64s, UInt64s]]:
+        for first in range(0, self.n, self.block):
+            records = np.arange(first, min(self.n, first + self.block))
+            key = records.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+            yield records, np.column_stack((key, key))
+
+    def signatures(self, wanted: Bools) -> Iterator[tuple[Int64s, UInt32s]]:
+        for first in range(0, self.n, self.block):
+            records = first + np.flatnonzero(wanted[first : first + self.block])
+            yield records, self.rows(records)
+
+    def named(self, records: Int64s) -> tuple[pa.LargeStringArray, Int64s]:
+        return pa.array([f"s/{i:08d}" for i in records.tolist()], pa.large_string()), np.full(len(records), 100)
+
+    def shingle_sets(self, records: Int64s) -> Iterator[tuple[Int64s, Int64s, UInt64s]]:
+        for at in range(0, len(records), self.block):
+            some = records[at : at + self.block]
+            base = some - (some % 10 == 9) if self.copies else some
+            # half of the shingles are the template's, at most
+            own = (base[:, None] * 100 + 1000 + np.arange(20 - self.template)).astype(np.uint64)
+            shared = np.broadcast_to(np.arange(self.template, dtype=np.uint64), (len(some), self.template))
+            yield some, np.arange(len(some) + 1) * 20, np.hstack((shared, own)).ravel()
+
+
+def test_a_template_of_twenty_thousand_documents_merges_only_what_is_verified(tmp_path: Path) -> None:
+    """All share nine bands of fourteen, so that their signatures call them alike; their texts are not."""
+    n = 20_000
+    sketches = Synthetic(n, copies=True, template=9)
+    answer = resolve(sketches, np.ones(n, np.bool_), SETTINGS, tmp_path)
+    copies = np.arange(9, n, 10)
+    assert answer.record.tolist() == np.sort(np.concatenate((copies - 1, copies))).tolist()
+    assert (answer.cluster == answer.record // 10 * 10 + 8).all()
+    assert answer.pairs_verified == len(copies)
+    assert n < answer.pairs_candidates < 50 * n  # far from n^2 / 2
+
+
+def _walked(rows: UInt32s, effort: Effort, least_agree: int = 67) -> tuple[Int64s, int]:
+    """(clusters, pairs proposed) of a spanning walk that believes every pair."""
+    keys = band_keys(rows, 14)
+    entries = np.stack((keys.ravel(), np.repeat(np.arange(len(rows), dtype=np.uint64), 14)), axis=1)
+    walk = Walk(lambda items: rows[items], 14, singletons(len(rows)), True, least_agree, effort)
+    parent, proposed = singletons(len(rows)), 0
+    for pairs in (*walk.small([runs(entries)]), *walk.big([runs(entries)])):
+        assert (pairs[:, 0] < pairs[:, 1]).all()
+        proposed += len(pairs)
+        unite(parent, pairs[:, 0].copy(), pairs[:, 1].copy())
+    return roots(parent), proposed
 
 
 def test_a_great_run_finds_near_copies_without_comparing_all_pairs() -> None:
@@ -207,47 +315,115 @@ def test_a_great_run_finds_near_copies_without_comparing_all_pairs() -> None:
     rows = np.repeat(base, copies, axis=0)
     rows[draw.random(rows.shape) < 0.05] = 7  # copies differ a little
     rows[:, :8] = 1  # and one template band holds them all
-    found = runs(np.zeros(len(rows), np.uint64))
-    parent, proposed = singletons(len(rows)), 0
-    for left, right in proposals(found, rows, singletons(len(rows)), parent, 67, Effort(128, 16, 500)):
-        assert len(left) <= 500
-        proposed += len(left)
-        unite(parent, left, right)
-    assert len(found.start) == 1
-    assert (roots(parent) == np.repeat(np.arange(families) * copies, copies)).all()
-    assert proposed < families * copies * copies
+    expected = np.repeat(np.arange(families) * copies, copies).tolist()
+    for effort in (Effort(128, 16), Effort(128, 16, block_members=64, block_pairs=50)):
+        clusters, proposed = _walked(rows, effort)
+        assert clusters.tolist() == expected
+        assert proposed == families * (copies - 1)  # a tree of each family
 
 
-def test_jaccards_do_not_depend_on_how_much_is_held() -> None:
+def test_jaccards_do_not_depend_on_how_much_is_held(tmp_path: Path) -> None:
     draw = np.random.default_rng(2)
     texts = [" ".join(_prose(draw, int(draw.integers(0, 60)))[:30] + ["same"] * 8 + ["tail"] * 3) for _ in range(30)]
+    documents = {str(i): text for i, text in enumerate(texts)}
+    sketches = Held(documents, Duplicates(shingle_words=3))
     pairs = np.array(list(combinations(range(30), 2)))
-    n_chars = np.array([len(text) for text in texts])
-    calls: list[int] = []
-    fetch = _sets_of(texts, 3)
+    fetched: list[int] = []
 
-    def counted(documents: Int64s) -> tuple[Int64s, UInt64s]:
-        calls.append(len(documents))
-        return fetch(documents)
+    def fetch(items: Int64s) -> Iterator[tuple[Int64s, Int64s, UInt64s]]:
+        fetched.extend(items.tolist())
+        yield from sketches.shingle_sets(items)
 
-    at_once = jaccards(pairs[:, 0], pairs[:, 1], n_chars, counted)
-    assert len(calls) == 1
-    in_parts = jaccards(pairs[:, 0], pairs[:, 1], n_chars, counted, chars_held=500)
-    assert len(calls) > 10
+    with ShingleStore(tmp_path / "sets", 30, fetch) as store:
+        store.fetch(np.array([3, 4]))
+        at_once = store.jaccards(pairs[:, 0], pairs[:, 1])
+        in_parts = store.jaccards(pairs[:, 0], pairs[:, 1], hashes_held=50)
+    assert sorted(fetched) == list(range(30))  # each text is read once
     assert (at_once == in_parts).all()
     assert at_once.tolist() == [_brute_jaccard(texts[a], texts[b], 3) for a, b in pairs]
+    assert (at_once == jaccards(*sketches.sets, pairs[:, 0], pairs[:, 1])).all()
+
+
+@given(st.lists(st.integers(0, 40), max_size=300), st.integers(0, 6))
+@settings(max_examples=50, deadline=None)
+def test_runs_are_the_groups_of_equal_keys_for_any_number_of_parts(keys: list[int], bits: int) -> None:
+    spread = np.array(keys, np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    entries = np.stack((spread, np.arange(len(keys), dtype=np.uint64)), axis=1)
+    with TemporaryDirectory() as scratch:
+        with Spill(Path(scratch) / "spill", 2, 1 << bits) as spill:
+            spill.add(entries[: len(keys) // 2])
+            spill.add(entries[len(keys) // 2 :])
+        found = [one for part in spill.runs() for one in _each(part)]
+    groups: dict[int, list[int]] = {}
+    for record, key in enumerate(spread.tolist()):
+        groups.setdefault(key, []).append(record)
+    assert found == [groups[key] for key in sorted(groups) if len(groups[key]) > 1]
+
+
+def _each(part: curate.dedup.partitions.Runs) -> list[list[int]]:
+    return [part.records[a:b].tolist() for a, b in zip(part.first[:-1], part.first[1:], strict=True)]
+
+
+def test_how_the_work_is_cut_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of the key space, pairs verified at a time, clusters decided at a time, documents read at a time."""
+    draw = np.random.default_rng(8)
+    documents = _chain(30, 300, 15)
+    for family in range(30):
+        words = _prose(draw, 200)
+        for copy in range(1 + family % 6):
+            changed = list(words)
+            for at in draw.integers(0, len(words), copy):
+                changed[at] = "changed"
+            documents[f"f{family}/{copy}"] = " ".join(changed)
+    whole = _resolve(documents)
+    assert (whole.level == NEAR).sum() > 30
+    assert (whole.level == EXACT).sum() == 0 < whole.pairs_candidates - whole.pairs_verified
+    for module, name, value in (
+        (curate.dedup.partitions, "ENTRIES_HELD", 32),
+        (curate.dedup.near, "PAIRS_HELD", 16),
+        (curate.dedup.near, "PAIRS_AT_ONCE", 3),
+        (curate.dedup.near, "REJECTED_HELD", 1),
+        (curate.dedup.resolve, "MEMBERS_HELD", 2),
+    ):
+        monkeypatch.setattr(module, name, value)
+        cut = _resolve(documents, sketches=Held(documents, SETTINGS, block=1000))
+        for column in ("record", "cluster", "duplicate_of", "similarity", "level"):
+            assert (getattr(cut, column) == getattr(whole, column)).all(), (name, column)
+
+
+@pytest.mark.parametrize(("copies", "bytes_each"), [(False, 8), (True, 50)])
+def test_memory_grows_with_the_copies_and_hardly_with_the_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copies: bool, bytes_each: int
+) -> None:
+    """Bytes of arrays at their peak, as NumPy reports them: a document more takes less than `bytes_each`.
+
+    A fifth of the documents are in a cluster in the second case.
+    """
+    monkeypatch.setattr(curate.dedup.partitions, "ENTRIES_HELD", 1 << 13)
+    monkeypatch.setattr(curate.dedup.near, "PAIRS_HELD", 1 << 12)
+    monkeypatch.setattr(curate.dedup.resolve, "MEMBERS_HELD", 1 << 12)
+    peaks, sizes = [], (80_000, 145_000)  # of as many parts, each of which has a file buffer
+    for n in (1000, *sizes):  # the first compiles
+        tracemalloc.start()
+        answer = resolve(Synthetic(n, copies, block=1024), np.ones(n, np.bool_), SETTINGS, tmp_path / str(n))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(answer.record) == (n // 5 if copies else 0)
+    each = (peaks[2] - peaks[1]) / (sizes[1] - sizes[0])
+    print(f"\n{each:.1f} bytes a document; {peaks[2] / 1e6:.1f} MB for {sizes[1]:,}")
+    assert each < bytes_each
 
 
 def test_signatures_of_another_width_are_refused() -> None:
-    batch = TextBatch.of(["a b c"])
+    other = Held({"a": "a b c"}, Duplicates(bands=8))
     with pytest.raises(ValueError, match="14 bands of 8 rows"):
-        resolve(["a"], exact_keys(batch), signatures(batch, 5, 64, 1), np.array([5]), _sets_of(["a b c"], 5), SETTINGS)
+        _resolve(other.documents, sketches=other)
 
 
 def _linked(answer: Resolution, ids: list[str]) -> set[frozenset[str]]:
     members: dict[int, list[str]] = {}
-    for i, cluster in enumerate(answer.cluster):
-        members.setdefault(int(cluster), []).append(ids[i])
+    for record, cluster in zip(answer.record.tolist(), answer.cluster.tolist(), strict=True):
+        members.setdefault(cluster, []).append(ids[record])
     return {frozenset(pair) for group in members.values() for pair in combinations(group, 2)}
 
 
@@ -261,7 +437,7 @@ def test_every_planted_article_pair_is_found_and_no_other(shared_data: Path, nam
     truth = (folder / f"{name.split('.')[0]}.truth").read_text().splitlines()
     answer = _resolve(documents)
     assert _linked(answer, list(documents)) == {frozenset(line.split()) for line in truth}
-    assert (answer.duplicate_of >= 0).sum() == len(truth) == planted
+    assert (answer.level != NOT_REMOVED).sum() == len(truth) == planted
 
 
 @pytest.mark.real
@@ -278,7 +454,8 @@ def test_revisions_of_the_dc_code(shared_data: Path) -> None:
     answer = _resolve(documents)
     found = _linked(answer, ids)
     recall = len(truth & found) / len(truth)
-    removed = [frozenset((ids[i], ids[answer.duplicate_of[i]])) for i in np.flatnonzero(answer.duplicate_of >= 0)]
+    left = np.flatnonzero(answer.level != NOT_REMOVED)
+    removed = [frozenset((ids[answer.record[i]], ids[answer.duplicate_of[i]])) for i in left]
     right = [pair for pair in removed if listed.get(pair, 0) >= 0.8]
     print(
         f"\npairs {len(truth)}, found {len(truth & found)}, recall {recall:.4f}; removed {len(removed)}, rightly "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import datatrove.pipeline.filters.gopher_repetition_filter as theirs
@@ -15,6 +16,7 @@ from datatrove.data import Document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.measures import _repeated_n_grams as grams
 from curate.measures.gopher_repetition import DUPLICATE, TOP, GopherRepetition
 from curate.text import TextBatch
 
@@ -81,6 +83,21 @@ def test_measures_are_those_of_the_plain_definition_on_long_repetitive_text() ->
     assert measure(texts) == expected
     assert expected[4]["duplicate_5_gram_character_share"] > 0
     assert expected[1]["duplicate_10_gram_character_share"] > expected[2]["duplicate_10_gram_character_share"] > 0
+
+
+def test_the_most_frequent_n_gram_is_found_though_others_share_its_tally() -> None:
+    draw = np.random.default_rng(8)
+    texts = [" ".join(f"w{word}" for word in draw.zipf(1.5, 600) % 900) for _ in range(40)]
+    batch = TextBatch.of(texts)
+    assert measure(texts) == [plain.repetition(text) for text in texts]
+    shared = 0
+    for first, stop in pairwise(batch.words.first):
+        places, hashes, tallies = np.empty(600, np.int32), np.empty(600, np.uint64), np.empty(1 << 14, np.uint8)
+        left = grams._pairs(batch.words.spelled[first:stop], places, hashes)
+        shift = np.uint64(grams._tally(left, hashes, tallies))
+        left, most, highest = grams._keep_repeated(left, places, hashes, tallies, shift)
+        shared += highest != (hashes[:left] == hashes[most]).sum()
+    assert shared, "no tally was shared"
 
 
 def test_a_document_measures_the_same_in_any_batch() -> None:

@@ -9,6 +9,7 @@ import fsspec
 import pytest
 
 from curate.inputs import format_of, list_files, records
+from curate.paths import absolute
 from curate.settings import Source
 from curate.shards.fault import Fault
 
@@ -122,10 +123,32 @@ def test_urls_are_listed_and_read_like_files() -> None:
         ("x.tar.zst", (None, None, "tar.zst")),
         ("x.tgz", (None, None, "tar.gz")),
         ("x.zip", (None, None, "zip")),
-        ("x.pdf", (None, None, None)),
+        ("x.pdf.xz", ("pdf", "xz", None)),
+        ("x.bin", (None, None, None)),
         ("x.gz", (None, "gz", None)),
         ("dump.xml-part.bz2", (None, "bz2", None)),
     ],
 )
 def test_names_tell_format_compression_and_archive(name: str, expected: tuple) -> None:
     assert format_of(name) == expected
+
+
+def test_a_saved_dataset_is_its_data_and_not_its_notes(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict({"text": ["fever", "cough"]})
+    datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "train" / "cache-0123.arrow").write_bytes(b"")
+    (tmp_path / "state.json").write_text('{"text": "a document of that name elsewhere"}')
+    found = [file.path for file in list_files(Source(name="a", path="."), tmp_path)]
+    data = ["saved/test/data-00000-of-00001.arrow", "saved/train/data-00000-of-00001.arrow"]
+    assert found == [*data, "state.json"]
+
+
+def test_a_hub_name_is_a_place_in_the_hubs_store(tmp_path: Path) -> None:
+    assert absolute("hub:org/name", tmp_path) == "hf://datasets/org/name"
+    assert absolute("hub:org/name/data/*.parquet", tmp_path) == "hf://datasets/org/name/data/*.parquet"
+
+
+def test_a_dump_of_wikipedia_is_known_by_its_name() -> None:
+    assert format_of("enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2") == ("xml", "bz2", None)
+    assert format_of("a.xml-p10p20") == ("xml", None, None)

@@ -12,7 +12,6 @@ import random
 import re
 import tarfile
 import zipfile
-from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -193,7 +192,7 @@ QUARANTINE = {
     "page without text": ("x.html", b"<html><body><script>1</script></body></html>", {}, ["no_text"]),
     "latin-1 page": ("x.html", b"<html><body><p>caf\xe9 noir</p></body></html>", {}, ["wrong_encoding"]),
     "no parquet": ("x.parquet", b"PAR1 nothing", {}, ["unreadable_file"]),
-    "unknown member": ("x.tar", tar({"a.pdf": b"%PDF", "b.txt": b"b"}), {}, ["unknown_format", None]),
+    "unknown member": ("x.tar", tar({"a.bin": b"\1\2", "b.txt": b"b"}), {}, ["unknown_format", None]),
     "archive in archive": ("x.zip", zipped({"a.zip": zipped({"b.txt": b"b"})}), {}, ["unknown_format"]),
     "garbled gzip": ("x.txt.gz", b"not gzip at all", {}, ["truncated_compression"]),
     "garbled zstd": ("x.txt.zst", b"not zstd at all", {}, ["truncated_compression"]),
@@ -401,24 +400,6 @@ def test_a_page_gives_its_main_text_and_leaves_menus_and_scripts(tmp_path: Path)
     assert "5 mg" in text
     assert not re.search("alert|Home", text)
     assert dict(found.meta)["title"] == "Sore throat"
-
-
-@pytest.mark.real
-def test_main_text_agrees_with_labelled_pages(shared_data: Path) -> None:
-    folder = shared_data / "html/zyte_article_extraction"
-    truth = json.loads((folder / "ground-truth.json").read_text())
-    names = sorted(truth)[::30]
-    source = Source(name="web", path=[f"html/{name}.html.gz" for name in names])
-    scores = []
-    for file in list_files(source, folder):
-        (record,) = records(file, source)
-        ours, theirs = (
-            Counter(re.findall(r"\w+", text or ""))
-            for text in (record.text, truth[Path(file.path).name.split(".")[0]]["articleBody"])
-        )
-        scores.append(2 * (ours & theirs).total() / (ours.total() + theirs.total()))
-    assert len(scores) == len(names) >= 6
-    assert sum(scores) / len(scores) > 0.9
 
 
 @pytest.mark.real

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import reduce
+from operator import or_
 
 import numpy as np
 import plain
@@ -10,10 +12,26 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from plain import words_of
 
-from curate.characters import CODE_POINTS, CONNECTOR, LETTER, MARK, NUMBER, SPACE, WORD, classes, folded
-from curate.text import TextBatch, _words_at_most, characters_between, continuations, eight_bytes
+from curate.characters import (
+    ALONE,
+    CODE_POINTS,
+    CONNECTOR,
+    LETTER,
+    MARK,
+    NUMBER,
+    PUNCTUATION,
+    SPACE,
+    SYMBOL,
+    WORD,
+    classes,
+    folded,
+)
+from curate.lanes import between, characters_between, continuations, eight_bytes, equal, gathered, lower, lowest, ones
+from curate.text import TextBatch
+from curate.words import _word_bytes, _words_at_most
 
 TROUBLE = "aZ_9 \n\t\r.,-—…'éßİµﬀ１‿漢字かナーกำไทยພາສာက្ខहिन्दीعربي"
 TROUBLE += "\u0301\u0308\u200d\u2028\u00a0\U0001f600\U00020000\U0001d400"
@@ -125,14 +143,21 @@ def test_eight_bytes_read_no_further_than_their_end(raw: bytes, draw: st.DataObj
 
 
 def test_classes_are_those_of_unicodedata() -> None:
+    bits = {"L": LETTER, "M": MARK, "N": NUMBER, "P": PUNCTUATION, "S": SYMBOL}
+    slowly = np.zeros(CODE_POINTS, np.uint8)
+    for code in range(CODE_POINTS):
+        category = unicodedata.category(chr(code))
+        slowly[code] = bits.get(category[0], 0) | (CONNECTOR if category == "Pc" else 0)
     table = classes()
-    for code in range(0, CODE_POINTS, 7):  # every seventh: primes visit every block
-        category, bits = unicodedata.category(chr(code)), int(table[code])
-        assert bool(bits & LETTER) == chr(code).isalpha()
-        assert bool(bits & MARK) == (category[0] == "M")
-        assert bool(bits & NUMBER) == (category[0] == "N")
-        assert bool(bits & CONNECTOR) == (category == "Pc")
+    assert np.flatnonzero((table & (0xFF ^ ALONE ^ SPACE)) != slowly).tolist() == []
     assert [c for c in range(CODE_POINTS) if table[c] & SPACE] == [c for c in range(CODE_POINTS) if chr(c).isspace()]
+    assert (table[(table & ALONE) != 0] & LETTER).all()
+
+
+def test_characters_fold_as_one_by_one() -> None:
+    for code in (*range(0x1, 0xD800), *range(0xE000, 0x30000), *range(0xE0000, 0xE0200)):  # nothing is assigned beyond
+        form = unicodedata.normalize("NFKC", chr(code).casefold()).casefold()
+        assert folded()[code] == (ord(form) if len(form) == 1 else code), hex(code)
 
 
 def test_ascii_is_read_eight_bytes_at_a_time_as_the_tables_say() -> None:
@@ -154,8 +179,60 @@ def test_folding_never_changes_whether_a_character_is_a_word() -> None:
 @given(texts)
 def test_there_is_room_for_every_word(some: list[str]) -> None:
     # the kernel writes into arrays of this size and, compiled, would not notice their end
+    assert room_in(some) + len(some) >= sum(len(plain.words(text)) for text in some)
+    assert room_in([" ".join(["word"] * 1000)]) == 1000
+
+
+def room_in(some: list[str]) -> int:
     batch = TextBatch.of(some)
-    room = _words_at_most(batch.data[batch.offsets[0] : batch.offsets[-1]]) + len(batch)
-    assert room >= sum(len(plain.words(text)) for text in some)
-    ascii_only = TextBatch.of([" ".join(["word"] * 1000)])
-    assert _words_at_most(ascii_only.data) <= 1000 + 8
+    of_ascii, _, n_beyond = _word_bytes(batch.data, batch.offsets[0], batch.offsets[-1])
+    return int(_words_at_most(of_ascii, n_beyond))
+
+
+@settings(deadline=None)
+@given(texts)
+def test_each_word_knows_its_characters_and_their_kinds(some: list[str]) -> None:
+    batch = TextBatch.of(some)
+    flat = [word for words in words_of(batch) for word in words]
+    assert batch.words.characters.tolist() == [len(word) for word in flat]
+    kinds = [reduce(or_, (int(classes()[ord(c)]) & WORD for c in word)) for word in flat]
+    assert batch.words.kinds.tolist() == kinds
+
+
+@settings(deadline=None)
+@given(texts)
+def test_words_are_spelled_alike_where_they_are_written_alike(some: list[str]) -> None:
+    some = [*some, "Word word wOrd don’twordwordword wordwordword", "wordwordword’word"]  # alone, and beside others
+    batch = TextBatch.of(some)
+    flat = [word for words in words_of(batch) for word in words]
+    pairs = set(zip(flat, batch.words.spelled.tolist(), strict=True))
+    assert len(pairs) == len(set(flat)) == len({number for _, number in pairs})
+    for word, number in pairs:
+        if len(word.encode()) <= 8:
+            assert number == int.from_bytes(word.encode(), "little")
+
+
+@pytest.mark.parametrize("before", [0, 1, 7, 63, 64, 65, 2047, 2048, 8200])
+@pytest.mark.parametrize("word", ["a", "eightchr", "ninechars", "x" * 63, "x" * 64, "x" * 130, "é" * 40, "漢" * 3])
+def test_words_are_found_wherever_blocks_begin_and_end(before: int, word: str) -> None:
+    texts = [". " * (before // 2) + "-" * (before % 2) + f"{word} {word}", word, f"{word}é", "a " * 3000 + word]
+    assert words_of(TextBatch.of(texts)) == [plain.words(text) for text in texts]
+    assert words_of(TextBatch.of(texts[::-1])) == [plain.words(text) for text in texts[::-1]]
+
+
+@njit
+def asked(eight, low, high):  # type: ignore[no-untyped-def]
+    """An intrinsic can only be called in a kernel."""
+    return gathered(equal(eight, low)), gathered(between(eight, low, high)), lower(eight), ones(eight), lowest(eight)
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=8, max_size=8), st.integers(0, 0x7F), st.integers(0, 0x7F))
+def test_eight_bytes_are_asked_at_once_what_each_is_asked(raw: bytes, one: int, two: int) -> None:
+    low, high, value = min(one, two), max(one, two), int.from_bytes(raw, "little")
+    alike, within, lower_case, n_ones, lowest_bit = asked(np.uint64(value), low, high)
+    assert alike == sum((byte == low) << k for k, byte in enumerate(raw))
+    assert within == sum((low <= byte <= high) << k for k, byte in enumerate(raw))
+    assert lower_case.to_bytes(8, "little") == raw.lower()
+    assert n_ones == value.bit_count()
+    assert not value or lowest_bit == (value & -value).bit_length() - 1

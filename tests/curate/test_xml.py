@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 
+from curate.dialects.wikitext import plain
 from curate.inputs import list_files, records
 from curate.readers.xml import Xml
-from curate.records import Fields, Place, Record
+from curate.records import Damaged, Fields, Place, Record
 from curate.settings import Source
 
 JATS = """<?xml version="1.0"?>
@@ -133,6 +135,118 @@ def test_nothing_outside_the_file_is_read_and_nothing_expands(tmp_path: Path) ->
 def test_depth_is_bounded(depth: int) -> None:
     (found,) = extracted("<a>" * depth + "text" + "</a>" * depth)
     assert found.reason == (None if depth == 100 else "broken_markup")
+
+
+WIKI = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="de"><siteinfo><dbname>dewiki</dbname><namespaces>
+<namespace key="0" /><namespace key="6">Datei</namespace><namespace key="14">Kategorie</namespace></namespaces></siteinfo>
+<page><title>Tee</title><ns>0</ns><id>7</id><revision><id>99</id><timestamp>2016-04-22T10:19:33Z</timestamp><model>wikitext</model>
+<text>{{Infobox|a=b}}'''Tee''' ist ein [[Getränk|Trunk]].&lt;ref&gt;Smith {{cite|x}}&lt;/ref&gt; [[Datei:x.png|mini|ein [[Bild]]]]
+[[Kategorie:Heilmittel]]</text></revision></page>
+<page><title>Thee</title><ns>0</ns><id>8</id><redirect title="Tee" /><revision><text>#WEITERLEITUNG [[Tee]]</text></revision></page>
+<page><title>Vorlage:X</title><ns>10</ns><id>9</id><revision><text>x</text></revision></page>
+<page><title>x.js</title><ns>0</ns><id>10</id><revision><model>javascript</model><text>x</text></revision></page>
+<page><title>Leer</title><ns>0</ns><id>11</id><revision><text /></revision></page></mediawiki>"""
+
+
+def test_a_wiki_dump_gives_a_record_a_page() -> None:
+    found = extracted(WIKI)
+    assert [(one.position, one.own_id, one.reason) for one in found] == [
+        (0, "7", None), (1, "8", "redirect"), (2, "9", "not_an_article"), (3, "10", "not_an_article"), (4, "11", "empty_text"),
+    ]  # fmt: skip
+    assert found[0].text == "Tee\n\nTee ist ein Trunk."
+    assert dict(found[0].meta) == {
+        "title": "Tee",
+        "timestamp": "2016-04-22T10:19:33Z",
+        "wiki": "dewiki",
+        "language": "de",
+    }
+    assert found[1].evidence == "Thee -> Tee"
+    assert extracted(WIKI, id="title")[0].own_id == "Tee"
+
+
+def test_a_wiki_dump_is_read_as_a_stream_and_delivers_what_came_before_a_break() -> None:
+    head, page = WIKI[: WIKI.index("<page>")], WIKI[WIKI.index("<page>") : WIKI.index("</page>") + 7]
+    many = (head + page * 5000).encode()
+    served: list[int] = []
+
+    class Counted(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            served.append(super().tell())
+            return super().read(size)
+
+    records_of = Xml()(Counted(many), Place("x.xml"), Fields())
+    next(records_of)
+    assert max(served) < len(many) // 10
+    found = [one for _, one in zip(range(4998), records_of, strict=False)]
+    assert {one.text for one in found} == {"Tee\n\nTee ist ein Trunk."}
+    for rest in ("<page><title>", "</broken>"):
+        broken = Xml()(io.BytesIO((head + page * 10 + rest).encode()), Place("x.xml"), Fields())
+        assert len([next(broken) for _ in range(10)]) == 10
+        with pytest.raises(Damaged) as caught:
+            next(broken)
+        assert caught.value.reason == "broken_markup"
+
+
+WIKITEXT = {
+    "'''Bold''' and ''italic'' [[a|b]] [[c]]s [[#d|e]] [[:Category:f]].": "Bold and italic b cs e Category:f.",
+    "a<ref name=x/> b<ref>{{cite|[[c]]}}</ref><!-- d --> e": "a b e",
+    "{{a|{{b|c}}|d}}Text {{lang|la|ad hoc}} {{convert|5|km|mi}} {{nowrap|x {{nbsp}} y}} {{frac|1|2}}": "Text ad hoc 5 km x y 1/2",
+    "{{unclosed [[link]] text": "{{unclosed link text",
+    "text }} and ]] stay": "text }} and ]] stay",
+    "== Heading ==\ntext\n=== Empty ===\n== References ==\n{{reflist}}": "Heading\n\ntext",
+    "* one\n** two\n# three\n: indented\n; term": "- one\n  - two\n- three\nindented\nterm",
+    "before\n{| class=x\n|+ Doses\n! drug !! mg\n|-\n| style=\"a:b\" | tea || 5\n|-\n| rest\n| 0\n|}\nafter": "before\n\nDoses\ndrug | mg\ntea | 5\nrest | 0\n\nafter",
+    "[[File:x.png|thumb|a [[b]] c]]Text [http://x.y z w] [http://x.y] &amp; &nbsp;5&lt;6": "Text z w & \u00a05<6",
+    "let <math>a_{b_{c}} < \\frac{{x}}{2}</math> hold<br>there <nowiki>[[not]]</nowiki>": "let a_{b_{c}} < \\frac{{x}}{2} hold\nthere [[not]]",
+    "A (IPA: {{IPAc|x}}; {{y}}) word ({{z}}) here": "A (IPA:) word here",
+    "one\ntwo\n\n\n\nthree": "one\ntwo\n\nthree",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("markup", WIKITEXT)
+def test_wikitext_becomes_plain_text(markup: str) -> None:
+    assert plain(markup) == WIKITEXT[markup]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "{{",
+        "[[",
+        "<ref>",
+        "<!--",
+        "{|\n",
+        "'",
+        "[http://x ",
+        "= ",
+        "( ",
+        "<ref ",
+        "|a=b ",
+        "&",
+        ": ",
+        "{{a|",
+        "\n|-\n",
+        "<math>",
+        "]]",
+        "__A",
+    ],
+)
+def test_wikitext_takes_time_in_proportion_to_its_length(piece: str) -> None:
+    assert len(plain(piece * 60_000)) <= len(piece) * 60_000 + 1  # what is quadratic would not come back
+
+
+@pytest.mark.real
+def test_real_wiki_pages_lose_markup_and_keep_words(shared_data: Path) -> None:
+    source = Source(name="wiki", path="general/enwiki*.bz2", format="xml")
+    (file,) = list_files(source, shared_data)
+    found = list(records(file, source))
+    assert len(found) == 206
+    assert sum(one.reason == "redirect" for one in found) == 100
+    texts = [one.text or "" for one in found if one.reason is None]
+    assert len(texts) == 106
+    assert sum(len(text) for text in texts) > 2_500_000
+    assert not re.search(r"\[\[|\]\]|<ref|'''|thumb\|", "".join(texts))
+    assert sum(text.count("{{") + text.count("}}") for text in texts) < 40  # of formulas, and of markup that is broken
 
 
 @pytest.mark.real

@@ -34,7 +34,48 @@ RULES: list[dict[str, Any]] = [
 ]
 for _rule in RULES:
     _rule["source"] = "Gopher, Rae et al. 2021"
+OFF_DOMAIN: dict[str, Any] = {"measure": "domain_score", "at_least": 0.4, "at_most": None, "source": "curate.domain"}
+OFF_DOMAIN |= {"too_low": "off_domain", "too_high": None}
+HOLDS_EMAIL: dict[str, Any] = {"measure": "pii_email", "at_least": None, "at_most": 0, "source": "recipe"}
+HOLDS_EMAIL |= {"too_low": None, "too_high": "holds_email"}
 SOURCES = {"notes": "domain", "papers": "domain", "web": "general", "statutes": "control"}
+SHORT_STATUTES = [RULES[0] | {"at_least": 30, "source": "recipe"}, *RULES[1:]]
+BOOK: dict[str, Any] = {
+    source: {
+        "rules": [
+            *(SHORT_STATUTES if source == "statutes" else RULES),
+            *([OFF_DOMAIN] if source == "papers" else []),
+            HOLDS_EMAIL,
+        ],
+        "language": {"keep": ["en"], "at_least": 0.72, "decide": True},
+    }
+    for source in SOURCES
+}
+"""Rules by source, as `curate.rulebook.as_json` gives them."""
+FILTER = "datatrove:GopherQualityFilter"
+CARD: dict[str, Any] = {
+    "seeds": ["notes"],
+    "against": ["web"],
+    "threshold": 0.4,
+    "chosen": {"by": "precision", "precision": 0.95, "reached": True, "text": "chosen on held-out documents"},
+    "parameters": {"dim": 64},
+    "training": {kind: {"documents": 90, "windows": 180, "bytes": 90_000} for kind in ("domain", "other")},
+    "held_out": {
+        "domain": 40,
+        "other": 44,
+        "domain_share": 0.5,
+        "auc": 0.9812,
+        "at_threshold": {"threshold": 0.4, "recall": 0.9, "recall_ci95": [0.77, 0.96], "fall_out": 0.02}
+        | {"precision": 0.97, "precision_ci95": [0.86, 0.99], "fall_out_ci95": [0.0, 0.1]},
+        "curve": [
+            {"threshold": at, "precision": 0.6 + 0.38 * at, "recall": 1 - at**3, "fall_out": (1 - at) ** 3}
+            for at in (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
+        ],
+    },
+    "importance": {"auc": 0.95, "documents": 84, "taken": 38, "spearman": 0.71, "kappa": 0.82}
+    | {"only_classifier": 2, "only_importance": 2, "only_classifier_ids": ["notes/0004"], "only_importance_ids": []},
+}
+"""A card of the domain's classifier, as `curate.classify.domain` writes it."""
 SCHEMA = pa.schema(
     [
         *[(name, pa.string()) for name in ("id", "source", "role", "path")],
@@ -45,14 +86,18 @@ SCHEMA = pa.schema(
         ("reasons", pa.list_(pa.string())),
         ("evidence", pa.string()),
         *[(rule["measure"], pa.float64()) for rule in RULES],
+        *[(name, pa.float64()) for name in ("other_language_share", "pii_email", "pii_phone", "pii_ip")],
         ("language", pa.string()),
         ("language_score", pa.float32()),
+        ("domain_score", pa.float32()),
         *[(name, pa.string()) for name in ("cluster", "duplicate_of")],
         ("similarity", pa.float32()),
         *[(name, pa.string()) for name in ("split", "shard")],
         ("row", pa.int64()),
         ("tokens", pa.int64()),
         ("bytes_cleaned", pa.int64()),
+        ("licence", pa.string()),
+        ("consent", pa.string()),
         ("text_sha", pa.string()),
     ]
 )
@@ -90,6 +135,8 @@ def _record(rng: random.Random, number: int) -> tuple[dict[str, Any], str]:
     text = " ".join(rng.choice(WORDS) for _ in range(n_words))
     if number % 17 == 0:
         text = HOSTILE + " " + text
+    email, phone = number % 19 == 2, number % 13 == 4
+    text = "Write to " * email + email_of(number) * email + "Call +49 30 901820 now. " * phone + text
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     row |= {
         "id": f"{source}/{number:04d}",
@@ -108,20 +155,37 @@ def _record(rng: random.Random, number: int) -> tuple[dict[str, Any], str]:
         "language": "en" if number % 11 else "de",
         "language_score": rng.uniform(0.7, 1.0),
         "bytes_cleaned": number % 5,
+        "other_language_share": 0.25 if number % 10 == 1 else 0.0,
+        "pii_email": float(email),
+        "pii_phone": float(phone),
+        "pii_ip": 0.0,
+        "domain_score": rng.uniform(0.3, 1.0) if source in ("notes", "papers") else rng.uniform(0.0, 0.5),
+        "licence": {"papers": "CC-BY-4.0", "statutes": "CC0-1.0", "web": HOSTILE}.get(source),
+        "consent": "research_only" if source == "notes" else None,
     }
     _fate(rng, number, row)
     return row, text
 
 
+def email_of(number: int) -> str:
+    """The address that stands in a document, where one does."""
+    return f"jane.doe.{number}@clinic.example.org "
+
+
 def _fate(rng: random.Random, number: int, row: dict[str, Any]) -> None:
     reasons = ["language_not_kept"] if row["language"] != "en" else []
-    for rule in RULES:
+    for rule in BOOK[row["source"]]["rules"]:
         if rule["at_least"] is not None and row[rule["measure"]] < rule["at_least"]:
             reasons.append(rule["too_low"])
         if rule["at_most"] is not None and row[rule["measure"]] > rule["at_most"]:
             reasons.append(rule["too_high"])
+    if number % 37 == 6:
+        reasons.append("gopher_too_many_bullets")  # of a filter
+    if row["language"] == "en" and row["language_score"] < 0.72:
+        reasons.append("language_uncertain")
     if number % 23 == 5:
-        row |= dict.fromkeys([rule["measure"] for rule in RULES]) | {"language": None, "language_score": None}
+        measured = [field.name for field in SCHEMA if field.type in (pa.float64(), pa.float32())]
+        row |= dict.fromkeys(measured) | {"language": None}
         row |= {"fate": "quarantined", "stage": "read", "reasons": ["broken_json"], "reason": "broken_json"}
         row["evidence"] = "Expecting ',' delimiter at character 88: " + HOSTILE
     elif reasons:

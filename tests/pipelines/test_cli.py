@@ -24,7 +24,7 @@ from pipelines.progress import Passes
 from pipelines.recipe import shipped
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("run", "curate", "train", "evaluate", "report", "explain", "plan", "schema", "recipes")
+COMMANDS = ("run", "curate", "train", "evaluate", "report", "explain", "plan", "schema", "recipes", "audit", "recall")
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def test_curation_tells_every_pass_on_stderr(postgrad: Postgrad, corpus: Path, t
     answer = postgrad("curate", over(corpus, tmp_path), "--runs", tmp_path / "runs")
     assert (answer.code, answer.out) == (0, f"{tmp_path / 'runs' / 'small' / 'curated'}\n")
     told = [line.split()[0] for line in answer.err.splitlines() if "documents" in line]
-    assert told[:2] == ["sift", "judge"]
+    assert told[:3] == ["sift", "benchmarks", "judge"]
     assert {"dedup", "decontaminate", "shard"} <= set(told)
     assert "\x1b" not in answer.err  # no terminal: plain lines, no bars, no colours
 

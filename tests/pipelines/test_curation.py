@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -176,42 +171,6 @@ def test_the_order_of_input_files_does_not_change_what_stays(curated: RunFolder,
     run = begin(recipe, tmp_path)
     curate(recipe, run)
     assert by_id(run) == by_id(curated)
-
-
-KILL_AT = """
-    import os, signal, sys
-    from pathlib import Path
-    sys.path.insert(0, {tests!r})
-    from small import small_recipe
-    from pipelines.curation import curate
-    from pipelines.run import begin
-
-    calls, replace = 0, os.replace
-    def replace_or_die(*places):  # every file and folder appears by os.replace: die just before one of them does
-        global calls
-        calls += 1
-        if calls == {at}:
-            os.kill(os.getpid(), signal.SIGKILL)
-        replace(*places)
-    os.replace = replace_or_die
-    recipe = small_recipe(Path({corpus!r}))
-    curate(recipe, begin(recipe, Path({runs!r})))
-"""
-
-
-@pytest.mark.parametrize("at", [2, 20, 45, 70, 81, 88, 89])
-def test_a_run_killed_anywhere_and_run_again_makes_the_same_bytes(
-    curated: RunFolder, corpus: Path, tmp_path: Path, at: int
-) -> None:
-    script = textwrap.dedent(KILL_AT).format(
-        tests=str(Path(__file__).parent), at=at, corpus=str(corpus), runs=str(tmp_path)
-    )
-    killed = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.getcwd()}, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    recipe = small_recipe(corpus)
-    run = begin(recipe, tmp_path)
-    curate(recipe, run)
-    assert outputs(run) == outputs(curated)
 
 
 def test_a_changed_recipe_is_refused_by_the_name_of_the_field(curated: RunFolder, corpus: Path) -> None:

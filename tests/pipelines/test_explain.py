@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
-from fabricate import RULES, fabricate
+from fabricate import BOOK, CARD, FILTER, fabricate
 
+from curate.settings import Curate
 from curate.shards.fault import Fault
 from pipelines.explain import explain
 from pipelines.report.numbers import curation_numbers
@@ -18,7 +19,9 @@ from pipelines.report.numbers import curation_numbers
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = fabricate(tmp_path_factory.mktemp("runs") / "made-up", trained=False)
-    (run / "curated" / "report.json").write_text(json.dumps(curation_numbers(run, RULES)))
+    settings = Curate.model_validate({"pii": {"drop": ["email"]}, "filters": [FILTER]})
+    numbers = curation_numbers(run, BOOK, domain=CARD, settings=settings)
+    (run / "curated" / "report.json").write_text(json.dumps(numbers))
     return run
 
 
@@ -52,12 +55,45 @@ def test_a_kept_document_names_its_split_shard_row_and_tokens(run: Path, rows: l
 
 
 def test_a_failed_bound_is_shown_beside_the_ones_that_passed(run: Path, rows: list[dict[str, Any]]) -> None:
-    story = explain(run, _first(rows, reason="too_few_words")["id"])
+    story = explain(run, _first(rows, reason="too_few_words", source="notes")["id"])
     words = next(line for line in story.splitlines() if " words " in line and "at least" in line)
     assert "FAILS" in words
     assert "at least 50" in words
     assert words.endswith("too_few_words")
     assert any(" ok " in line for line in story.splitlines())
+
+
+def test_a_bound_of_one_source_is_shown_for_its_documents_alone(run: Path, rows: list[dict[str, Any]]) -> None:
+    between = [row for row in rows if row["words"] is not None and 30 <= row["words"] < 50]
+    assert {"statutes", "notes"} <= {row["source"] for row in between}
+    for row in between:
+        words = next(line for line in explain(run, row["id"]).splitlines() if " words " in line and "at least" in line)
+        assert ("at least 30 of statutes" in words) == (row["source"] == "statutes")
+        assert ("FAILS" in words) == (row["source"] != "statutes")
+
+
+def test_licence_language_and_personal_data_are_told(run: Path, rows: list[dict[str, Any]]) -> None:
+    mixed = next(row for row in rows if row["other_language_share"] and row["fate"] == "kept")
+    assert f"{mixed['language']}, score" in explain(run, mixed["id"])
+    assert "another language in 25.0 % of the sampled text" in explain(run, mixed["id"])
+    assert "licence     CC-BY-4.0" in explain(run, _first(rows, licence="CC-BY-4.0")["id"])
+    assert "licence     consent: research_only" in explain(run, _first(rows, consent="research_only")["id"])
+    holding = next(row for row in rows if row["pii_email"] and row["pii_phone"])
+    assert "personal    email 1 (dropped), phone 1 (counted)" in explain(run, holding["id"])
+    refused = _first(rows, reason="holds_email")
+    assert any("FAILS" in line and "pii_email" in line for line in explain(run, refused["id"]).splitlines())
+
+
+def test_the_domain_score_stands_beside_its_threshold(run: Path, rows: list[dict[str, Any]]) -> None:
+    low = next(row for row in rows if row["reason"] == "off_domain")
+    assert ", at least 0.4 of papers FAILS" in explain(run, low["id"])
+    seed = next(row for row in rows if row["source"] == "notes" and row["domain_score"] is not None)
+    assert "threshold 0.4, not judged by it" in explain(run, seed["id"])
+
+
+def test_what_a_filter_refused_is_told_apart(run: Path, rows: list[dict[str, Any]]) -> None:
+    row = next(row for row in rows if row["reasons"] == ["gopher_too_many_bullets"])
+    assert f"filters     gopher_too_many_bullets, of {FILTER}" in explain(run, row["id"])
 
 
 def test_a_duplicate_names_its_match_and_the_other_members(run: Path, rows: list[dict[str, Any]]) -> None:

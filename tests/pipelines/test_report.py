@@ -8,6 +8,8 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +19,33 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from fabricate import HOSTILE, RULES, fabricate
+from fabricate import BOOK, CARD, FILTER, HOSTILE, RULES, fabricate
 
+from curate.settings import Curate
 from curate.shards.fault import Fault
-from pipelines.report import differences, drawings, formats, page
+from pipelines.report import charts, differences, drawings, formats, ledger, page, tallies
 from pipelines.report.differences import side_by_side
-from pipelines.report.histograms import histogram
-from pipelines.report.numbers import EXAMPLES, curation_numbers
+from pipelines.report.facts import EXAMPLES, Sample
+from pipelines.report.histograms import Axis, Bars
+from pipelines.report.ledger import Names, chunks
+from pipelines.report.numbers import curation_numbers
 from pipelines.report.page import PANELS, embedded, write_page
 
 INDEXES = {
     "held_out": {"indexed_documents": 103, "indexed_ngrams": 20_000, "ngram_words": 13, "common_in": 10}
     | {"too_short_to_index": 2, "common_ngrams": 1, "common_phrases": [{"phrase": HOSTILE, "training_documents": 44}]}
 }
+SETTINGS = Curate.model_validate(
+    {"pii": {"count": ["phone", "ip"], "drop": ["email"]}, "filters": [FILTER], "measures": ["gopher_quality"]}
+)
+Rows = list[dict[str, Any]]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = fabricate(tmp_path_factory.mktemp("runs") / "made-up")
-    numbers = curation_numbers(run, RULES, INDEXES)
+    numbers = curation_numbers(run, BOOK, INDEXES, domain=CARD, settings=SETTINGS)
     (run / "curated" / "report.json").write_text(json.dumps(numbers, allow_nan=False))
     write_page(run)
     return run
@@ -94,11 +104,145 @@ def test_removals_by_source_and_reason_are_all_that_was_removed(numbers: dict[st
         assert all(example["excerpt"] for example in removal["examples"])
 
 
-def test_failed_only_this_counts_documents_with_no_other_reason(numbers: dict[str, Any], rows: list[Any]) -> None:
+def test_failed_only_this_counts_documents_with_no_other_reason(numbers: dict[str, Any], rows: Rows) -> None:
     for rule in numbers["rules"]:
-        assert rule["failed"] == sum(rule["reason"] in row["reasons"] for row in rows)
-        assert rule["alone"] == sum(row["reasons"] == [rule["reason"]] for row in rows)
+        its = [row for row in rows if row["source"] in (rule["sources"] or BOOK) and rule["reason"] in row["reasons"]]
+        assert rule["failed"] == len(its)
+        assert rule["alone"] == sum(row["reasons"] == [rule["reason"]] for row in its)
+        assert sum(one["failed"] for one in rule["by_source"].values()) == rule["failed"]
+        assert sum(one["alone"] for one in rule["by_source"].values()) == rule["alone"]
     assert any(0 < rule["alone"] < rule["failed"] for rule in numbers["rules"])
+
+
+def test_a_bound_of_one_source_is_told_from_that_of_the_others(numbers: dict[str, Any], rows: Rows) -> None:
+    words = [rule for rule in numbers["rules"] if (rule["measure"], rule["bound"]) == ("words", "at_least")]
+    assert [(rule["value"], rule["sources"]) for rule in words] == [
+        (50, ["notes", "papers", "web"]),
+        (30, ["statutes"]),
+    ]
+    for rule in words:
+        assert rule["failed"] == sum(
+            row["source"] in rule["sources"] and row["words"] is not None and row["words"] < rule["value"]
+            for row in rows
+        )
+        assert rule["failed"]
+    everywhere = [rule for rule in numbers["rules"] if rule["measure"] == "stop_words"]
+    assert [rule["sources"] for rule in everywhere] == [[]]
+    assert next(one for one in numbers["measures"] if one["measure"] == "words")["bounds"][0]["sources"]
+
+
+def test_the_documents_shown_near_a_bound_are_the_nearest_on_each_side(numbers: dict[str, Any], rows: Rows) -> None:
+    rule = next(rule for rule in numbers["rules"] if rule["measure"] == "words" and "notes" in rule["by_source"])
+    taken = [row for row in rows if row["source"] == "notes" and row["words"] is not None]
+    near = rule["by_source"]["notes"]["near"]
+    for passes in (True, False):
+        side = sorted(abs(row["words"] - 50) for row in taken if (row["words"] >= 50) == passes)
+        assert sorted(abs(one["value"] - 50) for one in near if one["passes"] == passes) == side[:2]
+    assert [one["value"] for one in near] == sorted(one["value"] for one in near)
+    assert all(one["excerpt"] for one in near)
+
+
+def test_reasons_that_meet_are_counted_in_pairs(numbers: dict[str, Any], rows: Rows) -> None:
+    judged = [row for row in rows if row["stage"] == "judge"]
+    reasons = numbers["overlaps"]["reasons"]
+    assert set(reasons) == {reason for row in judged for reason in row["reasons"]}
+    for one, counts in zip(reasons, numbers["overlaps"]["documents"], strict=True):
+        assert counts == [sum({one, other} <= set(row["reasons"]) for row in judged) for other in reasons]
+    assert any(n for place, counts in enumerate(numbers["overlaps"]["documents"]) for n in counts[:place])
+    for reason in numbers["reasons"]:
+        assert reason["alone"] == sum(row["reasons"] == [reason["reason"]] for row in judged)
+
+
+def test_a_filters_reasons_are_told_from_those_of_rules(numbers: dict[str, Any], rows: Rows) -> None:
+    given_by = {row["reason"]: row["given_by"] for row in numbers["reasons"]}
+    assert set(given_by.values()) == {"rule", "language", "filter"}
+    assert [reason for reason, by in given_by.items() if by == "filter"] == ["gopher_too_many_bullets"]
+    assert numbers["filters"] == [FILTER]
+    filtered = next(row for row in numbers["reasons"] if row["given_by"] == "filter")
+    assert filtered["failed"] == sum("gopher_too_many_bullets" in row["reasons"] for row in rows) > 0
+
+
+def test_what_came_in_is_what_was_cleaned_quarantined_removed_and_kept(numbers: dict[str, Any], rows: Rows) -> None:
+    for source in numbers["sources"]:
+        its = [row for row in rows if row["source"] == source["source"]]
+        fates = ("kept", "removed", "quarantined")
+        assert source["bytes_in"] == source["cleaned_bytes"] + sum(source[f"{fate}_bytes"] for fate in fates)
+        assert source["bytes_in"] == sum(row["n_bytes"] + row["bytes_cleaned"] for row in its)
+        assert source["cleaned_bytes"] > 0
+
+
+def test_licences_and_consent_are_of_all_that_is_kept(numbers: dict[str, Any], rows: Rows) -> None:
+    kept = [row for row in rows if row["fate"] == "kept"]
+    assert {(row["licence"], row["consent"]) for row in numbers["licences"]} == {
+        ("CC-BY-4.0", None), ("CC0-1.0", None), (HOSTILE, None), (None, "research_only")
+    }  # fmt: skip
+    for key, column in (("bytes", "n_bytes"), ("tokens", "tokens")):
+        assert sum(row[key] for row in numbers["licences"]) == sum(row[column] for row in kept)
+    assert sum(row["documents"] for row in numbers["licences"]) == len(kept)
+
+
+def test_more_licences_than_can_be_told_apart_are_counted_together(
+    run: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "MOST_NAMES", 30)
+    names = Names()
+    many = pa.array([f"licence {number % 80}" for number in range(200)])
+    told = [names.name("licence", code) for code in names.codes("licence", many).tolist()]
+    assert len(set(told)) == 31
+    assert told.count(ledger.OTHER) == sum(number % 80 >= 30 for number in range(200))
+
+
+def test_personal_data_is_counted_by_kind_and_source(numbers: dict[str, Any], rows: Rows) -> None:
+    assert {row["kind"]: row["treatment"] for row in numbers["personal"]["by_kind"]} == {
+        "email": "dropped",
+        "phone": "counted",
+        "ip": "counted",
+    }
+    for one in numbers["personal"]["by_kind"]:
+        its = [row for row in rows if row["source"] == one["source"] and (row[f"pii_{one['kind']}"] or 0) > 0]
+        assert one["documents"] == len(its)
+        assert one["spans"] == sum(row[f"pii_{one['kind']}"] for row in its)
+        assert one["kept_documents"] == sum(row["fate"] == "kept" for row in its)
+    affected = {row["source"]: row["affected"] for row in numbers["personal"]["affected"]}
+    assert sum(affected.values()) == sum(bool(row["pii_email"] or row["pii_phone"]) for row in rows) > 0
+
+
+def test_no_personal_data_of_a_document_is_in_the_report_or_on_the_page(run: Path, numbers: dict[str, Any]) -> None:
+    stored = ds.dataset(sorted(map(str, run.glob("curated/*/**/*.parquet")))).to_table(columns=["id"])
+    assert len(stored)
+    for path in (run / "curated" / "report.json", run / "report.html"):
+        text = path.read_text(encoding="utf-8")
+        assert "clinic.example.org" not in text
+        assert "901820" not in text
+        assert "[email]" in text, "or none of the texts that hold one was shown"
+        assert "[phone]" in text
+
+
+def test_languages_by_source_count_abstentions_and_mixed_texts(numbers: dict[str, Any], rows: Rows) -> None:
+    for one in numbers["language"]["by_source"]:
+        its = [row for row in rows if row["source"] == one["source"] and row["fate"] != "quarantined"]
+        assert one["documents"] == len(its)
+        assert one["abstained"] == sum(row["language"] is None for row in its)
+        assert one["mixed"] == sum(row["other_language_share"] > 0 for row in its)
+        assert one["mean_score"] == pytest.approx(np.mean([row["language_score"] for row in its]))
+        assert one["other_share"] == pytest.approx(np.mean([row["other_language_share"] for row in its]))
+    assert any(one["mixed"] for one in numbers["language"]["by_source"])
+    assert numbers["language"]["scores"]["measured"] == sum(row["language_score"] is not None for row in rows)
+    uncertain = numbers["language"]["rules"][0]
+    assert uncertain["failed"] == sum("language_uncertain" in row["reasons"] for row in rows) > 0
+
+
+def test_domain_scores_are_counted_against_the_threshold_of_the_card(numbers: dict[str, Any], rows: Rows) -> None:
+    assert numbers["domain"]["card"] == CARD
+    for one in numbers["domain"]["by_source"]:
+        scores = [
+            row["domain_score"] for row in rows if row["source"] == one["source"] and row["domain_score"] is not None
+        ]
+        assert one["scored"] == len(scores)
+        assert one["above"] == sum(score >= CARD["threshold"] for score in scores)
+    off_domain = next(rule for rule in numbers["rules"] if rule["reason"] == "off_domain")
+    assert off_domain["sources"] == ["papers"]
+    assert off_domain["failed"] > 0
 
 
 def test_a_histogram_holds_every_measured_document_once(numbers: dict[str, Any], rows: list[Any]) -> None:
@@ -109,27 +253,71 @@ def test_a_histogram_holds_every_measured_document_once(numbers: dict[str, Any],
     assert {measure["scale"] for measure in numbers["measures"]} == {"log", "linear", "counts"}
 
 
+def histogram(values: Any, bounds: list[float]) -> dict[str, Any]:
+    array = np.array(values, np.float64)
+    bars = Bars(Axis.through(array, bounds))
+    bars.add(array, np.ones(len(array), bool))
+    return bars.numbers()
+
+
 @pytest.mark.parametrize("values", [[], [np.nan], [3.0], [3.0] * 9, [0.0, 1e9], [-5.0, 5.0], [0.1, 0.2], [1.0, np.inf]])
 def test_a_histogram_of_few_or_odd_values_has_rising_edges(values: list[float]) -> None:
-    array = np.array(values)
-    given = histogram(array, np.ones(len(array), bool), np.zeros(len(array), bool), 2.0, None)
-    assert given["measured"] == int(np.isfinite(array).sum())
+    given = histogram(values, [2.0])
+    assert given["measured"] == int(np.isfinite(values).sum())
     if given["measured"]:
         assert np.all(np.diff(given["edges"]) > 0)
         assert sum(given["kept"]) + given["below"] + given["above"] == given["measured"]
 
 
 def test_the_bound_of_a_share_stands_in_the_chart_though_all_documents_are_alike() -> None:
-    none = np.zeros(9, bool)
     for values in ([0.0] * 9, [1.0] * 9):
-        given = histogram(np.array(values), ~none, none, None, 0.3)
+        given = histogram(values, [0.3])
         assert given["edges"][0] <= min(0.3, *values) < max(0.3, *values) <= given["edges"][-1]
         assert (given["scale"], given["below"], given["above"]) == ("linear", 0, 0)
+
+
+def test_bars_are_numpys_histogram_whatever_the_scale() -> None:
+    rng = np.random.default_rng(5)
+    scales = set()
+    for values in (rng.lognormal(5, 2, 5000), rng.random(5000), rng.integers(0, 30, 5000).astype(float)):
+        axis = Axis.through(values[:500], [1.0])
+        on_edges = np.concatenate([values, axis.edges, np.nextafter(axis.edges, -np.inf), [-1e300, 1e300]])
+        bars = Bars(axis)
+        for part in np.array_split(on_edges, 7):
+            bars.add(part, np.ones(len(part), bool))
+        given = bars.numbers()
+        assert given["kept"] == np.histogram(on_edges, axis.edges)[0].tolist()
+        assert (given["below"], given["above"]) == ((on_edges < axis.edges[0]).sum(), (on_edges > axis.edges[-1]).sum())
+        scales.add(axis.scale)
+    assert scales == {"log", "linear", "counts"}
+
+
+def test_a_measure_that_no_document_of_the_sample_has_is_still_counted() -> None:
+    bars = Bars(Axis.through(np.array([np.nan])))
+    bars.add(np.array([0.5, 7.0, np.nan]), np.ones(3, bool))
+    given = bars.numbers()
+    assert (given["measured"], sum(given["kept"]), given["above"], given["quantiles"]) == (2, 1, 1, [])
+
+
+def test_a_sample_is_the_documents_of_lowest_hash_however_they_come(run: Path) -> None:
+    hashes, values = {}, {}
+    for size in (8, 10_000):
+        sample = Sample(["words"], at_most=size)
+        for chunk in chunks(run, ["id", "words"], Names()):
+            for start in range(0, len(chunk), 13):
+                part = ledger.Chunk(start, chunk.table.slice(start, 13), chunk.names)
+                sample.add(part, part.hashes("id"))
+            hashes[size] = chunk.hashes("id")
+            values[size] = chunk.values("words")
+        lowest = np.argsort(hashes[size])[:size]
+        given = sample.values("words")
+        assert sorted(given[np.isfinite(given)]) == sorted(v for v in values[size][lowest] if np.isfinite(v))
 
 
 def test_a_rule_for_one_language_refuses_nothing_in_another(run: Path, rows: list[Any]) -> None:
     german = [{**RULES[0], "only_languages": ["de"]}]
     words = curation_numbers(run, german)["measures"][0]
+    assert words["measure"] == "words"
     failing = [row for row in rows if row["words"] is not None and row["words"] < 50]
     expected = sum(row["language"] == "de" and row["fate"] != "kept" for row in failing)
     assert 0 < expected < len(failing)
@@ -174,13 +362,68 @@ def test_the_numbers_do_not_depend_on_how_the_ledger_is_cut_into_files(
     (other / "curated" / "ledger").mkdir()
     for part, start in enumerate(range(0, len(table), 77)):
         pq.write_table(table.slice(start, 77), other / "curated" / "ledger" / f"{part:05d}.parquet", row_group_size=10)
-    assert curation_numbers(other, RULES, INDEXES) == numbers
+    made = curation_numbers(other, BOOK, INDEXES, domain=CARD, settings=SETTINGS)
+    assert json.loads(json.dumps(made)) == numbers
 
 
 def test_a_run_without_a_ledger_is_a_fault_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no ledger") as caught:
         curation_numbers(tmp_path, RULES)
     assert "postgrad curate" in caught.value.hint
+
+
+LEDGER_OF_MANY = """
+import sys
+from pathlib import Path
+import numpy as np, pyarrow as pa, pyarrow.parquet as pq
+folder, rows, measures = Path(sys.argv[1]), int(sys.argv[2]), [f"measure_{n}" for n in range(24)]
+folder.mkdir(parents=True)
+rng, many = np.random.default_rng(3), 1 << 15
+failing = rng.random(many) < 0.2
+table = {"source": np.where(rng.random(many) < 0.5, "one", "two"), "fate": np.where(failing, "removed", "kept")}
+table |= {"stage": pa.array(np.where(failing, "judge", ""), mask=~failing), "split": ["train"] * many}
+table |= {"reason": pa.array(np.where(failing, "low", ""), mask=~failing), "tokens": rng.integers(0, 99, many)}
+table |= {"reasons": pa.array([["low"] if one else [] for one in failing]), "n_bytes": rng.integers(0, 9999, many)}
+table |= {"language": ["en"] * many, "cluster": pa.nulls(many, pa.string()), "evidence": pa.nulls(many, pa.string())}
+table |= {"duplicate_of": pa.nulls(many, pa.string()), "similarity": pa.nulls(many, pa.float32())}
+table |= {"path": pa.nulls(many, pa.string()), "position": np.arange(many), "role": ["domain"] * many}
+table |= {"language_score": rng.random(many, np.float32)} | {name: rng.random(many) for name in measures}
+table["measure_0"] = np.where(failing, 0.1, 0.9)
+writer = None
+for first in range(0, rows, many):
+    ids = pa.array([f"one/{number:09d}" for number in range(first, first + many)])
+    part = pa.table({"id": ids, **table})
+    writer = writer or pq.ParquetWriter(folder / "00000.parquet", part.schema)
+    writer.write_table(part.slice(0, min(many, rows - first)))
+writer.close()
+"""
+PEAK_OF_NUMBERS = """
+import json, sys
+from pathlib import Path
+from pipelines.report.numbers import curation_numbers
+from pipelines.report.shown import without_personal_data
+rule = {"measure": "measure_0", "at_least": 0.5, "at_most": None, "too_low": "low", "too_high": None, "source": "here"}
+peak = lambda: int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) * 1024
+without_personal_data(["x"])
+before = peak()
+numbers = curation_numbers(Path(sys.argv[1]), [rule])
+print(json.dumps({"records": numbers["records"], "failed": numbers["rules"][0]["failed"], "bytes": peak() - before}))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_memory_does_not_follow_the_number_of_records(tmp_path: Path) -> None:
+    """A million rows of 24 measures are 192 MB of numbers alone."""
+    told = {}
+    for rows in (1 << 17, 1 << 20):
+        folder = tmp_path / str(rows)
+        for program, given in ((LEDGER_OF_MANY, folder / "curated" / "ledger"), (PEAK_OF_NUMBERS, folder)):
+            command = [sys.executable, "-c", program, str(given), str(rows)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        told[rows] = json.loads(done.stdout)
+        assert told[rows]["records"] == rows
+        assert 0.19 * rows < told[rows]["failed"] < 0.21 * rows
+    assert told[1 << 20]["bytes"] < told[1 << 17]["bytes"] + 40_000_000
 
 
 # ---- the page
@@ -264,6 +507,46 @@ def test_a_run_that_is_only_curated_has_a_page_that_says_what_is_missing(tmp_pat
     assert "has not been evaluated" in left_out
 
 
+NEW_KEYS = ("reasons", "overlaps", "filters", "language", "personal", "licences", "domain")
+
+
+def test_a_report_of_before_rules_differed_by_source_still_has_a_page(run: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    numbers = json.loads((old / "curated" / "report.json").read_text())
+    for key in NEW_KEYS:
+        del numbers[key]
+    for source in numbers["sources"]:
+        for key in ("bytes_in", "cleaned_bytes", "removed_bytes", "quarantined_bytes"):
+            del source[key]
+    for rule in numbers["rules"]:
+        del rule["by_source"], rule["sources"]
+    for measure in numbers["measures"]:
+        bounds = {bound["bound"]: bound["value"] for bound in measure.pop("bounds")}
+        measure |= {"at_least": bounds.get("at_least"), "at_most": bounds.get("at_most")}
+    (old / "curated" / "report.json").write_text(json.dumps(numbers))
+    made = lxml.html.fromstring(write_page(old).read_text())
+    ids = [section.get("id") for section in made.xpath("//section")]
+    assert set(PANELS) - set(ids) == {"domain", "personal", "licences"}
+    charts_drawn = [json.loads(script.text) for script in made.xpath("//script[@type='application/json']")]
+    assert any(chart.get("bounds") for chart in charts_drawn), "bounds of old are drawn"
+
+
+def test_reasons_that_meet_stand_in_a_table_with_as_many_rows_as_columns(document: Any) -> None:
+    table = document.xpath("//table[@class='meet']")[0]
+    rows = table.xpath(".//tbody/tr")
+    assert 2 < len(rows) <= 12
+    assert all(len(row.xpath("./td")) == len(rows) + 1 for row in rows)
+
+
+def test_what_a_measure_means_stands_beside_its_chart(document: Any) -> None:
+    figures = document.get_element_by_id("measures").xpath(".//figure")
+    captions = [figure.xpath("string(figcaption)") for figure in figures]
+    assert any(caption.startswith("words") and "(words)" in caption for caption in captions)
+    words = next(caption for caption in captions if caption.startswith("words"))
+    assert "at least 30, of statutes" in words
+
+
 def test_an_empty_run_folder_still_gets_a_page(tmp_path: Path) -> None:
     made = lxml.html.fromstring(write_page(tmp_path).read_text())
     assert [section.get("id") for section in made.xpath("//section")] == ["left-out"]
@@ -321,7 +604,7 @@ def test_odd_pairs_can_be_compared(texts: tuple[str, str]) -> None:
     assert "".join(part for part, _ in two.parts).split() == texts[1].split()
 
 
-@pytest.mark.parametrize("module", [formats, drawings, differences, page])
+@pytest.mark.parametrize("module", [formats, drawings, differences, page, charts, tallies])
 def test_examples_in_docstrings_hold(module: Any) -> None:
     tried = doctest.testmod(module)
     assert tried.failed == 0

@@ -38,7 +38,7 @@ def _similarity(histogram: dict[str, Any]) -> dict[str, Any] | None:
             "kind": "histogram",
             "log": False,
             "edges": histogram["edges"][first:],
-            "bounds": {},
+            "bounds": [],
             "series": [{"label": "near duplicates", "colour": "left", "values": histogram["documents"][first:]}],
         },
         "bins": [

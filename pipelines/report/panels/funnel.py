@@ -27,6 +27,7 @@ class Funnel:
                 for split in ("train", "validation", "test")
             ],
             "by_source": _by_source(run.curation),
+            "in_bytes": all("bytes_in" in row for row in run.curation["sources"]),
             "step_labels": [step["label"] for step in funnel["steps"]],
         }
 

@@ -82,7 +82,7 @@
       const step = [1, 2, 5, 10].find((n) => n * unit >= rough) * unit;
       for (let n = Math.ceil(from / step - 1e-9); n * step <= to + 1e-9 * step; n++) found.push(Number((n * step).toPrecision(12)));
     }
-    return found.filter((value) => value >= from && value <= to);
+    return found.filter((value) => value >= from && value <= to && (!data.whole || Number.isInteger(value)));
   }
 
   function drawBounds(data) {
@@ -91,7 +91,7 @@
       const c = u.ctx;
       c.save();
       c.beginPath(); c.rect(left, top, width, height); c.clip();
-      for (const [side, bound] of Object.entries(data.bounds)) {
+      for (const [side, bound] of data.bounds) {
         const x = u.valToPos(placeOf(data, bound), "x", true);
         const isOff = bound < data.edges[0] || bound > data.edges[data.edges.length - 1];
         if (isOff) continue;
@@ -105,6 +105,19 @@
     };
   }
 
+  function drawMark(data) {
+    return (u) => {
+      if (data.mark == null) return;
+      const { top, height } = u.bbox;
+      const c = u.ctx, x = u.valToPos(data.mark, "x", true);
+      c.save();
+      c.strokeStyle = colour("muted"); c.lineWidth = 1.5 * devicePixelRatio;
+      c.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
+      c.beginPath(); c.moveTo(x, top); c.lineTo(x, top + height); c.stroke();
+      c.restore();
+    };
+  }
+
   function histogram(data, width, height, say) {
     const n = data.edges.length - 1;
     const x = Array.from({ length: n }, (_, i) => i + 0.5);
@@ -112,7 +125,7 @@
     const sums = data.series.map((_, k) => x.map((_, i) => data.series.slice(0, k + 1).reduce((sum, s) => sum + s.values[i], 0)));
     const order = data.series.map((_, k) => data.series.length - 1 - k);
     return new uPlot({
-      width, height, legend: { show: false }, padding: [8, 6, 0, 0],
+      width, height, legend: { show: false }, padding: [8, 14, 0, 0],
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false } },
       scales: { x: { time: false, range: (u, low, high) => low === 0.5 && high === n - 0.5 ? [0, n] : [low, high] }, y: { range: (u, low, high) => [0, Math.max(1, high * 1.05)] } },
       axes: [
@@ -141,19 +154,20 @@
   function lines(data, width, height, say) {
     return new uPlot({
       width, height, legend: { show: false }, padding: [8, 10, 0, 0],
-      cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false }, sync: { key: "training" } },
-      scales: { x: { time: false } },
+      cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false }, ...(data.fraction ? {} : { sync: { key: "training" } }) },
+      scales: { x: { time: false }, ...(data.fraction ? { y: { range: (u, low, high) => [Math.min(low, 0.5), 1.02] } } : {}) },
       axes: [
-        axis({ size: 28, values: (u, ticks) => ticks.map((tick) => Number.isInteger(tick) ? brief(tick) : "") }),
+        axis({ size: 28, values: (u, ticks) => ticks.map((tick) => data.fraction || Number.isInteger(tick) ? brief(tick) : "") }),
         axis({ size: 56, values: (u, ticks) => ticks.map(brief) }),
       ],
       series: [{}].concat(data.series.map((s) => s.points
         ? { stroke: () => colour(s.colour), width: 1.5, spanGaps: true, points: { show: true, size: 7, width: 1.5, stroke: () => colour(s.colour), fill: () => colour("paper") } }
         : { stroke: () => colour(s.colour === "lr" ? "kept" : s.colour === "other" ? "muted" : s.colour), width: 1.25, spanGaps: true, points: { show: data.x.length < 3 } })),
       hooks: {
+        draw: [drawMark(data)],
         setCursor: [(u) => {
           const i = u.cursor.idx;
-          say(i == null ? "" : data.xLabel + " " + whole.format(data.x[i]) + ": "
+          say(i == null ? "" : data.xLabel + " " + exact(data.x[i]) + ": "
             + data.series.filter((s) => s.values[i] != null).map((s) => s.label + " " + exact(s.values[i])).join(", "));
         }],
       },

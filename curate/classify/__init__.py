@@ -1,0 +1,1 @@
+"""Telling a domain's text from other text: classifiers, importance weights, the recall loop."""

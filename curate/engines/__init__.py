@@ -1,0 +1,1 @@
+"""Where the tasks of a pass run: processes of this machine, a Ray cluster, a Slurm cluster. All through datatrove."""

@@ -1,0 +1,33 @@
+"""Kernels and tables, loaded before they are needed: once in the fork server, for all workers that it forks.
+
+A process pays for its first batch: LLVM comes up, compiled kernels are read from the cache, tables of all characters
+and of the language model are built: some two seconds, where the batch itself takes less than a tenth of one. A fork
+inherits all of it.
+"""
+
+from __future__ import annotations
+
+# One plain document, one of everything that takes a way of its own through a kernel
+_TEXTS = (
+    "The patient was seen, and the fever of 39.5 °C fell within two days.\n\n" * 3,
+    "# Menü\r\n- Home…\n• one | two | 3\nDon’t write to jane@example.org. 発熱と咳が三日間続いている。" + " x" * 20,
+)
+
+
+def warm_up() -> None:
+    """Call every kernel of the sift pass once, on a batch of a few words. Starts no thread that a fork would miss."""
+    from curate.contamination import NgramIndex
+    from curate.memory import keep_memory
+    from curate.passes.sift import Sifter
+    from curate.plugins import siblings
+    from curate.records import Place, batches, document
+    from curate.settings import Curate, Source
+    from curate.text import TextBatch
+
+    keep_memory()
+    settings = Curate(measures=siblings("curate.measures"))
+    sifter = Sifter(settings, Source(name="warm", path="-"), 1)
+    for raw in batches([document(Place("-"), i, text) for i, text in enumerate(_TEXTS)]):
+        sifter.sift(raw)
+    some = TextBatch.of(list(_TEXTS))
+    NgramIndex.build([(["a", "b"], some)], 13).scan(some)
