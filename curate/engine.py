@@ -26,8 +26,8 @@ from typing import Any, Literal
 
 from datatrove.pipeline.base import PipelineStep
 
+from curate.engines.jobs import SlurmJobs
 from curate.engines.server import start_server
-from curate.engines.slurm import SlurmJobs
 from curate.engines.task import at_work
 from curate.engines.troubles import fault_of
 from curate.memory import keep_memory

@@ -10,8 +10,8 @@ have a row: a set of bits says which, and counting bits says where (Joulin et al
 Line ends count as spaces, so a text is one line whatever it holds. As in fastText a token `</s>` ends the text, and
 tokens that look like labels are passed over.
 
-The rows of a token are added up once: tokens of up to 16 bytes are remembered within a call, and most of a text were
-seen before. A text's sum is made token by token, so it does not depend on what was read before it.
+The rows of a token are added up once: tokens of up to 16 bytes are remembered within a call, and six of seven words of
+a corpus were seen shortly before. A text's sum is made token by token, so it does not depend on what was read before it.
 
 Legend: n texts, d dimensions.
 """
@@ -25,7 +25,19 @@ import numpy.typing as npt
 from numba import njit
 
 from curate.fasttext_file import PREFIX, FastTextFile, Float32s
-from curate.text import eight_bytes, mix
+from curate.lanes import (
+    HIGH_BITS,
+    between,
+    eight_bytes,
+    equal,
+    gathered,
+    inlined,
+    load,
+    lowest,
+    mix,
+    ones,
+    step,
+)
 
 Int64s = npt.NDArray[np.int64]
 
@@ -35,7 +47,9 @@ WORD_NGRAM_FACTOR = np.uint64(116049371)
 END_OF_LINE = np.frombuffer(b"</s>", np.uint8)
 LABEL_PREFIX = np.frombuffer(PREFIX.encode(), np.uint8)
 
-MEMORY_BYTES = 1 << 19  # of remembered sums: they should fit a core's own cache
+MEMORY_BYTES = 1 << 20  # of remembered sums: the most frequent ones stay in a core's own cache
+EDGES = 2048  # where tokens begin and end, gathered before they are read
+LANES = 16  # dimensions added at once
 STRETCH = 256  # bytes of a token whose n-grams are found at a time: no buffer grows with the text
 PASSED_OVER, ENDS_TEXT = -1, -2  # in place of the number of a token's rows
 
@@ -63,12 +77,29 @@ class Buckets(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """What the kernels know of a model. In parts, because an array handed on costs more than a short token."""
+    """What the kernels know of a model."""
 
     rows: Float32s  # (words + buckets that have one, d)
     words: Vocabulary
     buckets: Buckets
-    separates: npt.NDArray[np.bool_]  # (256,) bytes between tokens
+
+
+class Memory(NamedTuple):
+    """Tokens read before, each in the one of m places that its bytes name; the last place is for longer tokens."""
+
+    keys: npt.NDArray[np.uint64]  # (m, 2) the bytes of the token: none has a NUL, so the length need not be told
+    sums: Float32s  # (m + 1, d)
+    counts: Int64s  # (m + 1,)
+    hashes: npt.NDArray[np.uint32]  # (m + 1,)
+
+
+class Desk(NamedTuple):
+    """Room to work in."""
+
+    edges: Int64s  # of tokens
+    token: npt.NDArray[np.uint8]  # a stretch of one, between its marks
+    found: npt.NDArray[np.uint64]  # buckets of its n-grams
+    open_ngrams: npt.NDArray[np.uint64]  # of words
 
 
 def reader(file: FastTextFile) -> Reader:
@@ -76,8 +107,6 @@ def reader(file: FastTextFile) -> Reader:
     offsets = np.cumsum([0, *map(len, entries)], dtype=np.int64)
     spelling = np.frombuffer(b"".join(entries), np.uint8)
     slots = _placed(spelling, offsets, 1 << (2 * len(entries)).bit_length())
-    separates = np.zeros(256, np.bool_)
-    separates[list(b" \t\n\v\f\r\0")] = True
     kept, kept_before, rows = _kept_buckets(file)
     n_words, n_buckets = len(file.words), max(file.buckets, 1)
     buckets = Buckets(
@@ -90,7 +119,7 @@ def reader(file: FastTextFile) -> Reader:
         file.most_characters,
         file.word_ngrams,
     )
-    return Reader(rows, Vocabulary(slots, offsets, spelling, n_words), buckets, separates)
+    return Reader(rows, Vocabulary(slots, offsets, spelling, n_words), buckets)
 
 
 def _kept_buckets(file: FastTextFile) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], Float32s]:
@@ -120,67 +149,123 @@ def _placed(spelling, offsets, n_slots):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def sums_of_rows(reader, data, begins, ends):  # type: ignore[no-untyped-def]
     """Of each text data[begins[i]:ends[i]]: (the sum of its rows (n, d), how many they are (n,))."""
-    rows, words, buckets, separates = reader
-    d, room = rows.shape[1], 1
-    while 8 * d * room <= MEMORY_BYTES:
+    d, most, room = reader.rows.shape[1], reader.buckets.most, 16
+    while 4 * d * room < MEMORY_BYTES and 8 * room < np.sum(ends - begins):
         room *= 2
-    keys = np.zeros((room, 2), np.uint64)  # the bytes of the token: none has a NUL, so the length need not be told
-    known_sums = np.zeros((room + 1, d), np.float32)  # the last place is for longer tokens
-    known_counts, known_hashes = np.zeros(room + 1, np.int64), np.zeros(room + 1, np.uint32)
-    buffer = np.zeros(STRETCH + 4 * buckets.most + 8, np.uint8)
-    found = np.zeros(STRETCH * buckets.most + 1, np.uint64)
-    open_ngrams = np.zeros(max(buckets.word_ngrams, 1), np.uint64)
+    memory = Memory(
+        np.zeros((room, 2), np.uint64),
+        np.zeros((room + 1, d), np.float32),
+        np.zeros(room + 1, np.int64),
+        np.zeros(room + 1, np.uint32),
+    )
+    desk = Desk(
+        np.empty(EDGES + 66, np.int64),
+        np.zeros(STRETCH + 4 * most + 8, np.uint8),
+        np.zeros(STRETCH * most + 1, np.uint64),
+        np.zeros(max(reader.buckets.word_ngrams, 1), np.uint64),
+    )
     sums, counts = np.zeros((len(begins), d), np.float32), np.zeros(len(begins), np.int64)
-    end_hash = _hash(END_OF_LINE, 0, len(END_OF_LINE))
-    end_row = _number(words, END_OF_LINE, 0, len(END_OF_LINE), end_hash)
-    for i in range(len(begins)):
-        at, end, n_tokens = begins[i], ends[i], 0
-        while True:
-            while at < end and separates[data[at]]:
-                at += 1
-            if at == end:
-                break
-            first = at
-            while at < end and not separates[data[at]]:
-                at += 1
-            place, is_known = np.int64(room), False
-            if at - first <= 16:
-                low = eight_bytes(data, first, at)
-                high = eight_bytes(data, first + 8, at) if at - first > 8 else np.uint64(0)
-                place = np.int64(mix(low ^ high * MIXER) & np.uint64(room - 1))
-                is_known = keys[place, 0] == low and keys[place, 1] == high
-                if not is_known:
-                    keys[place, 0], keys[place, 1] = low, high
-            if not is_known:
-                digest = _hash(data, first, at)
-                known_hashes[place] = digest
-                total = known_sums[place]
-                known_counts[place] = _token(rows, words, buckets, data, first, at, digest, total, buffer, found)
-            count = known_counts[place]
-            if count > 0:
-                counts[i] += count
-                for k in range(d):
-                    sums[i, k] += known_sums[place, k]
-            elif count == ENDS_TEXT:
-                break
-            if buckets.word_ngrams > 1 and count != PASSED_OVER:
-                counts[i] += _word_ngrams(rows, buckets, known_hashes[place], n_tokens, open_ngrams, sums[i])
-                n_tokens += 1
-        if 0 <= end_row < words.n_words:
-            counts[i] += 1
-            _add(sums[i], rows, end_row)
-        if buckets.word_ngrams > 1:
-            counts[i] += _word_ngrams(rows, buckets, end_hash, n_tokens, open_ngrams, sums[i])
+    _read_texts(reader, data, begins, ends, memory, desk, sums, counts)
     return sums, counts
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _token(rows, words, buckets, data, first, end, digest, total, buffer, found):  # type: ignore[no-untyped-def]
+@step
+def _read_texts(reader, data, begins, ends, memory, desk, sums, counts):  # type: ignore[no-untyped-def]
+    """Writes the sums and counts of all texts."""
+    words, buckets, edges = reader.words, reader.buckets, desk.edges
+    end_hash = _hash(END_OF_LINE, 0, len(END_OF_LINE))
+    end_row = _number(words, END_OF_LINE, 0, len(END_OF_LINE), end_hash)
+    for i in range(len(begins)):
+        held, n_tokens, count, open_token = 0, 0, 0, np.uint64(0)  # open: the last byte before belongs to a token
+        for at in range(begins[i], ends[i], 64):
+            bits = _token_bytes(data, at, ends[i])
+            changes = bits ^ (bits << np.uint64(1) | open_token)
+            open_token = bits >> np.uint64(63)
+            while changes:
+                edges[np.uint64(held)] = at + lowest(changes)
+                changes &= changes - np.uint64(1)
+                held += 1
+            if held >= EDGES:
+                n_tokens, count = _read_tokens(reader, data, held, memory, desk, sums[i], n_tokens, count)
+                if n_tokens < 0:
+                    break
+                edges[0] = edges[held - 1]
+                held &= 1  # the beginning of a token whose end is to come
+        if n_tokens >= 0:
+            if held & 1:
+                edges[held] = ends[i]
+            n_tokens, count = _read_tokens(reader, data, held + 1, memory, desk, sums[i], n_tokens, count)
+        n_tokens = n_tokens if n_tokens >= 0 else -1 - n_tokens
+        if 0 <= end_row < words.n_words:
+            count += 1
+            _add(sums[i], reader.rows, end_row)
+        if buckets.word_ngrams > 1:
+            count += _word_ngrams(reader.rows, buckets, end_hash, n_tokens, desk.open_ngrams, sums[i])
+        counts[i] = count
+
+
+@inlined
+def _token_bytes(data, at, end):  # type: ignore[no-untyped-def]
+    """Bits of the 64 bytes from `at`, as far as the text goes: set where a byte is part of a token."""
+    bits = np.uint64(0)
+    if at + 64 <= end:
+        for k in range(8):
+            bits |= np.uint64(gathered(_in_token(load(data, at + 8 * k)))) << np.uint64(8 * k)
+        return bits
+    for k in range(at, end, 8):
+        eight = eight_bytes(data, k, end)  # what is beyond the end is NUL, a separator
+        bits |= np.uint64(gathered(_in_token(eight))) << np.uint64(k - at)
+    return bits
+
+
+@inlined
+def _in_token(eight):  # type: ignore[no-untyped-def]
+    """Flags of the bytes that are not between tokens as space, tab, ends of lines and NUL are."""
+    return ~(equal(eight, 0) | between(eight, 0x09, 0x0D) | equal(eight, 0x20)) & HIGH_BITS
+
+
+@step
+def _read_tokens(reader, data, held, memory, desk, total, n_tokens, count):  # type: ignore[no-untyped-def]
+    """Adds the rows of the whole tokens among the edges: (tokens of the text so far, rows so far).
+
+    Where a token ends the text, the tokens are told as -1 - n.
+    """
+    rows, buckets = reader.rows, reader.buckets
+    room = len(memory.keys)
+    for k in range(0, held - 1, 2):
+        first, end = desk.edges[np.uint64(k)], desk.edges[np.uint64(k + 1)]
+        place, is_known = np.int64(room), False
+        if end - first <= 16:
+            low = eight_bytes(data, first, end)
+            high = eight_bytes(data, first + 8, end) if end - first > 8 else np.uint64(0)
+            place = np.int64(mix(low ^ high * MIXER) & np.uint64(room - 1))
+            is_known = memory.keys[place, 0] == low and memory.keys[place, 1] == high
+            if not is_known:
+                memory.keys[place, 0], memory.keys[place, 1] = low, high
+        if not is_known:
+            digest = _hash(data, first, end)
+            memory.hashes[place] = digest
+            memory.counts[place] = _token(reader, data, first, end, digest, memory.sums[place], desk)
+        told = memory.counts[place]
+        if told > 0:
+            count += told
+            _add(total, memory.sums, place)
+        elif told == ENDS_TEXT:
+            return -1 - n_tokens, count
+        if buckets.word_ngrams > 1 and told != PASSED_OVER:
+            count += _word_ngrams(rows, buckets, memory.hashes[place], n_tokens, desk.open_ngrams, total)
+            n_tokens += 1
+    return n_tokens, count
+
+
+@inlined
+def _token(reader, data, first, end, digest, total, desk):  # type: ignore[no-untyped-def]
     """How many rows a token names; their sum goes into `total`."""
     for k in range(len(total)):
         total[k] = 0
     if _is_end(data, first, end):
         return ENDS_TEXT
+    rows, words, buckets = reader.rows, reader.words, reader.buckets
     number, count = _number(words, data, first, end, digest), 0
     if number >= words.n_words or (number < 0 and _looks_like_label(data, first, end)):
         return PASSED_OVER
@@ -189,15 +274,15 @@ def _token(rows, words, buckets, data, first, end, digest, total, buffer, found)
         count = 1
     begin = 0
     while buckets.most > 0 and begin < end - first + 2:
-        n = _ngrams(buckets, data, first, end, begin, buffer, found)
+        n = _ngrams(buckets, data, first, end, begin, desk.token, desk.found)
         for k in range(n):
-            _add(total, rows, _row(buckets, found[k]))
+            _add(total, rows, _row(buckets, desk.found[k]))
         count += n
         begin += STRETCH
     return count
 
 
-@njit(cache=True, nogil=True)
+@step
 def _ngrams(buckets, data, first, end, begin, buffer, found):  # type: ignore[no-untyped-def]
     """Buckets of the n-grams that begin in a stretch of the marked token `<...>`, those with a row: how many.
 
@@ -234,7 +319,7 @@ def _ngrams(buckets, data, first, end, begin, buffer, found):  # type: ignore[no
     return n
 
 
-@njit(cache=True, nogil=True)
+@step
 def _word_ngrams(rows, buckets, digest, n_tokens, open_ngrams, total):  # type: ignore[no-untyped-def]
     """Adds the rows of the n-grams of tokens that end with this one: how many. Goes on with the open ones."""
     signed, count = np.uint64(np.int64(np.int32(digest))), 0
@@ -250,37 +335,32 @@ def _word_ngrams(rows, buckets, digest, n_tokens, open_ngrams, total):  # type: 
     return count
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _add(total, rows, row):  # type: ignore[no-untyped-def]
-    for k in range(len(total)):
-        total[k] += rows[row, k]
+    if len(total) == 16:
+        for k in range(16):
+            total[k] += rows[row, k]
+    else:
+        for k in range(len(total)):
+            total[k] += rows[row, k]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _bit(bits, at):  # type: ignore[no-untyped-def]
     return (bits[at >> np.uint64(6)] >> (at & np.uint64(63))) & np.uint64(1)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _row(buckets, bucket):  # type: ignore[no-untyped-def]
     """The row of a bucket that has one."""
     if len(buckets.kept) == 0:
         return buckets.first_row + np.int64(bucket)
     block = bucket >> np.uint64(6)
     below = buckets.kept[block] & ((np.uint64(1) << (bucket & np.uint64(63))) - np.uint64(1))
-    return buckets.first_row + buckets.kept_before[block] + _count_bits(below)
+    return buckets.first_row + buckets.kept_before[block] + ones(below)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _count_bits(bits):  # type: ignore[no-untyped-def]
-    """Sums of two bits, of four, of eight, then of all eight bytes by one product."""
-    bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
-    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
-@njit(cache=True, nogil=True)
+@step
 def _number(words, data, first, end, digest):  # type: ignore[no-untyped-def]
     """Of the word or label data[first:end]; labels come after the words; -1 where the model does not know it."""
     mask = len(words.slots) - 1
@@ -298,7 +378,7 @@ def _number(words, data, first, end, digest):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@step
 def _hash(data, first, end):  # type: ignore[no-untyped-def]
     digest = FNV_BASIS
     for at in range(first, end):
@@ -306,23 +386,23 @@ def _hash(data, first, end):  # type: ignore[no-untyped-def]
     return digest
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _hashed(digest, byte):  # type: ignore[no-untyped-def]
     """A step of FNV-1a. fastText widens the byte as a signed number: those beyond ASCII flip the upper bits too."""
     return np.uint32((digest ^ np.uint32(np.int8(byte))) * FNV_PRIME)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _is_end(data, first, end):  # type: ignore[no-untyped-def]
     return data[first] == ord("<") and end - first == len(END_OF_LINE) and _begins_with(data, first, END_OF_LINE)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _looks_like_label(data, first, end):  # type: ignore[no-untyped-def]
     return data[first] == ord("_") and end - first >= len(LABEL_PREFIX) and _begins_with(data, first, LABEL_PREFIX)
 
 
-@njit(cache=True, nogil=True)
+@step
 def _begins_with(data, first, some):  # type: ignore[no-untyped-def]
     k = 0
     while k < len(some) and data[first + k] == some[k]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 FATES = ("kept", "removed", "quarantined")
 
@@ -50,4 +49,6 @@ def ledger_schema(measures: Sequence[str]) -> pa.Schema:
 
 def read_ledger(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Columns of the ledger of a run, all parts in order. `folder` is curated/ledger."""
+    import pyarrow.dataset as ds  # brings pandas where that is installed: not for those who only want the schema
+
     return ds.dataset(sorted(str(p) for p in folder.glob("*.parquet")), format="parquet").to_table(columns=columns)

@@ -14,6 +14,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,14 @@ from curate.shards.fault import Fault
 
 def siblings(folder: str) -> list[str]:
     """The short names a folder such as `curate.measures` offers, sorted."""
+    return list(_siblings(folder))
+
+
+@cache
+def _siblings(folder: str) -> tuple[str, ...]:
     package = importlib.import_module(folder)
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
 def plugin(folder: str, name: str) -> Any:

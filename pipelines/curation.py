@@ -20,7 +20,7 @@ from typing import Any
 
 from curate.classify.domain import Trained, told_from, train_domain
 from curate.engine import Pass, Progress, Where, cores, ready, run_pass
-from curate.engines.slurm import SlurmJobs
+from curate.engines.jobs import SlurmJobs
 from curate.passes.contaminate import decontaminate, require_text
 from curate.passes.decide import Corpus, require_held_out
 from curate.passes.enter import Enter

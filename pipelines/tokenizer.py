@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import numpy as np
 from curate.passes.parts import split_of
 from curate.passes.sifted import Sifted
 from curate.settings import TrainTokenizer
+from curate.shards.fault import Fault
 from curate.shards.seal import digest, is_fresh, sealed_with, sha256, whole_folder
 from curate.split import TRAIN
 from curate.tokenizing import Tokenizer
@@ -27,6 +32,15 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
     "config.json",  # may be what names the end-of-text token
 )
+
+CONFIG = "tokenizer_config.json"
+GENERAL = ("PreTrainedTokenizerFast", "TokenizersBackend")
+BY_TRANSFORMERS = """
+import sys
+sys.modules["torch"] = None  # a tokenizer needs none of it
+from transformers import AutoTokenizer
+AutoTokenizer.from_pretrained(sys.argv[1], trust_remote_code=False).save_pretrained(sys.argv[2])
+"""
 
 
 def tokenizer_origin(recipe: Recipe) -> dict[str, Any]:
@@ -78,15 +92,38 @@ def training_texts(sifted: Sifted, decided: Path) -> Iterator[str]:
 
 
 def copy_tokenizer(where: str, folder: Path) -> None:
-    """Write into `folder` what `AutoTokenizer.from_pretrained(folder)` and our own reader both read alike.
-
-    transformers gets the say over what a model's tokenizer is: some of its classes build the pipeline anew from the
-    settings beside tokenizer.json, so the file alone could give other ids.
-    """
+    """Write into `folder` what `AutoTokenizer.from_pretrained(folder)` and our own reader both read alike."""
     tokenizer = Tokenizer.load(where)  # says what is wrong with it, if anything is
-    if Path(where).is_file():
+    if not _is_as_its_file_says(Path(where)):
+        _copy_by_transformers(where, folder)
+    elif (Path(where) / CONFIG).is_file():
+        for name in set(TOKENIZER_FILES) - {"config.json"}:
+            if (Path(where) / name).is_file():
+                shutil.copyfile(Path(where) / name, folder / name)
+    else:
         tokenizer.save(folder)
-        return
-    from transformers import AutoTokenizer
 
-    AutoTokenizer.from_pretrained(where, trust_remote_code=False).save_pretrained(folder)
+
+def _is_as_its_file_says(where: Path) -> bool:
+    """Whether transformers takes the pipeline in tokenizer.json as it stands. Some of its classes build it anew from
+    the settings beside it, so the file alone could give other ids; a general class, or none, does not."""
+    if where.is_file():
+        return True
+    if not where.is_dir():
+        return False  # a name on the hub
+    config = where / CONFIG
+    settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    named = settings.get("tokenizer_class")
+    return named in GENERAL if named is not None else not (where / "config.json").is_file()
+
+
+def _copy_by_transformers(where: str, folder: Path) -> None:
+    """As transformers has it, in a process of its own: importing it takes seconds and some hundred MB that a curation
+    has no other use for."""
+    done = subprocess.run([sys.executable, "-c", BY_TRANSFORMERS, where, str(folder)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Fault(
+            f"transformers cannot load the tokenizer: {done.stderr.strip().splitlines()[-1]}",
+            where=where,
+            hint="AutoTokenizer.from_pretrained of it, in Python, says more",
+        )

@@ -15,35 +15,21 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
+from curate.engines.jobs import SlurmJobs
 from curate.engines.task import lost, raise_trouble, trouble
 from curate.shards.fault import Fault
 
 FAILED = "failed"
 JOBS = "jobs.json"
 LOOKS_GONE = 3  # times squeue must not know the job before it counts as over: a marker may arrive late over NFS
-
-
-@dataclass(frozen=True, slots=True)
-class SlurmJobs:
-    """What the jobs of a pass ask of the cluster. The recipe's `engine.slurm`."""
-
-    partition: str = "cpu"
-    time: str = "04:00:00"
-    mem_gb: int = 4
-    tasks_per_job: int = 1
-    options: Mapping[str, str | int] = field(default_factory=dict)
-    setup: str = ""
-    longest_wait: float = 10
-    """Seconds between two looks. The first looks come sooner: small passes are done in seconds."""
 
 
 class SlurmExecutor(SlurmPipelineExecutor):

@@ -20,7 +20,7 @@ import slurm_stub
 from working import STEPS, UNITS, Nodes, Working, made, new_place, order, quiet
 
 from curate.engine import Where, ready, run_pass
-from curate.engines.slurm import SlurmJobs
+from curate.engines.jobs import SlurmJobs
 from curate.shards.fault import Fault
 
 LOCAL = Where("local", workers=2)
