@@ -38,7 +38,7 @@ def table(found: Found) -> str:
         busy = [rule for rule in source["rules"] if rule["failed"]]
         shown = [[row[at] for at in NARROW] for row in (HEAD, *map(_cells, busy))]
         lines += [headline(source), *(_aligned(shown) if busy else ())]
-        idle = [rule["reason"] for rule in source["rules"] if not rule["failed"]]
+        idle = dict.fromkeys(rule["reason"] for rule in source["rules"] if not rule["failed"])
         lines += [f"  refuse nothing: {', '.join(idle)}"] if idle else []
         lines.append("")
     return _printable("\n".join([*lines, NOTE]))

@@ -135,6 +135,10 @@ class _Curation:
         name = "benchmarks" if benchmark else "sift"
         folder = self.run_folder.work / ("benchmarks" if benchmark else "sifted")
         if isinstance(self.inputs, Recorded):
+            recorded = sealed_with(folder) or {}
+            if recorded.get("code") != plan["code"]:
+                say("warning: what is judged was measured by another version of the code; measures are as they were")
+            plan["code"] = recorded.get("code")
             refuse_other(folder, plan, "the raw text is needed for this: run without --rejudge, and with --fresh")
         elif not is_fresh(folder, plan):
             units = self.inputs.units(benchmark=benchmark)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from curate.shards.fault import Fault
-from pipelines.report.charts import language_words, named
+from pipelines.report.charts import language_words
 from pipelines.report.facts import MIXED, PERSONAL
 from pipelines.report.formats import NO_BREAK, count, fixed, number, plural, share
 from pipelines.report.ledger import read_rows, texts
@@ -164,8 +164,7 @@ def _is_for(rule: Row, row: Row) -> bool:
 
 
 def _bound(rule: Row) -> str:
-    where = "".join([f" of {named(rule['sources'])}" if rule.get("sources") else "", language_words(rule)])
-    return f"{rule['bound'].replace('_', ' ')} {number(rule['value'], 6)}{where}"
+    return f"{rule['bound'].replace('_', ' ')} {number(rule['value'], 6)}{language_words(rule)}"
 
 
 def _fails(value: float, rule: Row) -> bool:

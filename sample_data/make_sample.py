@@ -18,7 +18,9 @@ from typing import Any
 
 from maker import files
 from maker.corpus import Press, handwritten
+from maker.formats import plant_formats
 from maker.layout import SOURCES
+from maker.letters import plant_letters
 from maker.plants import Planter, plant_all
 from maker.records import Place, Record
 
@@ -90,6 +92,8 @@ def planted_garden(questions: list[str]) -> Planter:
     garden = Planter(Random(SEED), Press(Random(SEED + 1)), {})
     garden.clean = clean_records(garden.press)
     plant_all(garden, questions)
+    plant_formats(garden)
+    plant_letters(garden)
     return garden
 
 

@@ -1,4 +1,7 @@
-"""The README is executed: its recipes, its commands and its Python run, and its map is held against the tree."""
+"""The README is executed: its recipes, its commands and its Python run, and its map is held against the tree.
+
+A block of YAML or Python that begins with a file's name is that file; YAML without one is a piece of a recipe.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from pipelines import recipe as recipes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,9 +65,21 @@ def test_every_command_runs_as_it_stands(folder: Path) -> None:
             assert program == "postgrad", command
             assert execute([sys.executable, "-m", "pipelines", *arguments], folder), command
             ran += 1
-    assert ran >= 8
-    snippet = next(block for block in blocks("python") if not named(block))
-    assert "domain" in execute([sys.executable, "-c", snippet], folder)
+    assert ran >= 12
+    assert (folder / "runs" / "clinic" / "audit.md").exists()
+    assert (folder / "runs" / "clinic" / "recall" / "letters" / "accepted.parquet").exists()
+    run, steps = (block for block in blocks("python") if not named(block))
+    assert "domain" in execute([sys.executable, "-c", run], folder)
+    execute([sys.executable, "-c", steps], folder)
+    assert list((folder / "pages" / "kept").iterdir())
+
+
+def test_pieces_of_recipes_fit_a_recipe(folder: Path) -> None:
+    pieces = [block for block in blocks("yaml") if not named(block)]
+    assert pieces
+    whole = yaml.safe_load((folder / "notes.yaml").read_text(encoding="utf-8"))
+    for piece in pieces:
+        recipes.check(whole | yaml.safe_load(piece), piece)
 
 
 def test_the_map_is_the_tree() -> None:

@@ -48,6 +48,20 @@ def parquet(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     return page.getvalue()
 
 
+def dataset(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, bytes]:
+    """The files of a folder as `datasets` saves one: an Arrow stream, and two files that describe it."""
+    table = pa.table({name: [row[at] for row in rows] for at, name in enumerate(columns)})
+    page = io.BytesIO()
+    with pa.ipc.new_stream(page, table.schema) as writer:
+        writer.write_table(table)
+    features = {name: {"dtype": str(table.schema.field(name).type), "_type": "Value"} for name in columns}
+    name = "data-00000-of-00001.arrow"
+    state = {"_data_files": [{"filename": name}], "_fingerprint": "sample", "_format_type": None, "_split": None}
+    state |= {"_format_columns": None, "_format_kwargs": {}, "_output_all_columns": False}
+    described = {"dataset_info.json": {"features": features}, "state.json": state}
+    return {name: page.getvalue(), **{key: json.dumps(one, indent=1).encode() for key, one in described.items()}}
+
+
 def markdown(document: Document) -> bytes:
     return f"# {document.title}\n\n{document.text}\n".encode()
 
@@ -109,7 +123,9 @@ def zipped(members: Sequence[tuple[str, bytes]]) -> bytes:
     page = io.BytesIO()
     with zipfile.ZipFile(page, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members:
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
+            # EPUB wants this first member as it stands
+            how = zipfile.ZIP_STORED if name == "mimetype" else zipfile.ZIP_DEFLATED
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content, how)
     return page.getvalue()
 
 
@@ -144,17 +160,21 @@ def contents(name: str, stored: bytes) -> Any:
     if name.endswith(".tar.gz"):
         with tarfile.open(fileobj=io.BytesIO(stored)) as archive:
             return [(entry.name, archive.extractfile(entry).read()) for entry in archive]  # type: ignore[union-attr]
+    if name.endswith(".warc.gz"):
+        return gzip.decompress(stored)
     if name.endswith(".gz"):
         unpacker = zlib.decompressobj(31)
         text = unpacker.decompress(stored)
         return text[: text.rfind(b"\n") + 1], unpacker.eof  # of a cut file, the whole lines
     if name.endswith(".zst"):
         return zstandard.ZstdDecompressor().decompress(stored)
-    if name.endswith(".zip"):
+    if name.endswith((".zip", ".docx", ".epub")):
         with zipfile.ZipFile(io.BytesIO(stored)) as archive:
             return [(entry, archive.read(entry)) for entry in archive.namelist()]
     if name.endswith(".parquet"):
         return pq.read_table(io.BytesIO(stored)).to_pylist()
+    if name.endswith(".arrow"):
+        return pa.ipc.open_stream(stored).read_all().to_pylist()
     return stored
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from maker import files
+from maker import bound, crawl, files
 from maker.corpus import Document
 from maker.records import Place, Record
 
@@ -92,7 +92,7 @@ def json_lines(
 def json_line(record: Record, own_id: str | None, text_field: str, id_field: str) -> Any:
     if record.document is None:
         return record.raw
-    line = fields(record.document, own_id, text_field, id_field)
+    line = fields(record.document, own_id, text_field, id_field) | record.more
     if record.text is None:
         del line[text_field]
     elif record.text is not ...:
@@ -138,6 +138,17 @@ def answers(source: Source, records: Sequence[Record]) -> tuple[Files, dict[str,
     return {f"{source.folder}/answers.json.gz": files.gzipped(body)}, places
 
 
+def dataset(source: Source, records: Sequence[Record]) -> tuple[Files, dict[str, Place]]:
+    """All records as one saved dataset."""
+    rows, places = [], {}
+    for position, (record, own_id) in enumerate(numbered(source, records)):
+        assert record.document is not None
+        rows.append((own_id, record.document.title, record.document.text))
+        places[record.key] = source.place(record, own_id, "data-00000-of-00001.arrow", position, text_of(record))
+    held = files.dataset(("entry_id", "title", "text"), rows)
+    return {f"{source.folder}/{name}": content for name, content in held.items()}, places
+
+
 # a file for each document ---------------------------------------------------------------------------------------------
 
 
@@ -161,6 +172,33 @@ def loose(encode: Callable[[Document, str], bytes], ending: str, archive: str = 
         return {f"{source.folder}/{archive}": pack(members)}, places
 
     return write
+
+
+BINDINGS = {".pdf": bound.pdf, ".docx": bound.docx, ".epub": bound.epub}
+
+
+def handbooks(source: Source, records: Sequence[Record]) -> tuple[Files, dict[str, Place]]:
+    """Each record a file, bound as the ending of its name says."""
+    stored, places = {}, {}
+    for record in records:
+        assert record.file is not None
+        ending = record.file[record.file.rindex(".") :]
+        content = BINDINGS[ending](record.document) if record.document else record.raw
+        assert content is not None
+        stored[f"{source.folder}/{record.file}"] = content
+        places[record.key] = source.place(record, None, record.file, 0, text_of(record))
+    return stored, places
+
+
+def crawled(source: Source, records: Sequence[Record]) -> tuple[Files, dict[str, Place]]:
+    """One crawl: a record about itself, then an answer for each record, which goes by its address."""
+    parts, places = [crawl.warc(0, "warcinfo", b"software: the sample's own\r\n")], {}
+    for position, record in enumerate(records, start=1):
+        page = crawl.answer("200 OK", "text/html", crawl.page(record.document)) if record.document else record.raw
+        assert page is not None
+        parts.append(crawl.warc(position, "response", page, record.own_id))
+        places[record.key] = source.place(record, record.own_id, "clinic.warc.gz", position, text_of(record))
+    return {f"{source.folder}/clinic.warc.gz": b"".join(map(files.gzipped, parts))}, places
 
 
 def plain(document: Document, own_id: str) -> bytes:
@@ -215,5 +253,9 @@ SOURCES = {
             "R",
             table("regulations.csv", "rule_id", "text", files.csv_table),
         ),
+        Source("handbooks", "medical/handbooks", None, handbooks),
+        Source("web", "medical/web", None, crawled),
+        Source("formulary", "medical/formulary", "F", dataset),
+        Source("letters", "medical/letters", "C", json_lines((("letters.jsonl", 1),), "letter_id", "text")),
     )
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from maker.corpus import Document
@@ -22,6 +22,8 @@ class Record:
     """None: numbered."""
     text: Any = ...
     """Stands in the text field in place of the document's text (None, empty ...)."""
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Further fields of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ class Expected:
     twins: tuple[str, ...] = ()
     if_held_out: str | None = None
     text_holds: str | None = None
+    text_lacks: tuple[str, ...] = ()
+    ledger: Mapping[str, str | int] = field(default_factory=dict)
+    """Columns of its ledger row."""
 
     def as_json(self, places: Mapping[str, Place]) -> dict[str, Any]:
         expected = self._decided(places)
@@ -64,6 +69,10 @@ class Expected:
             described["if_held_out"] = places[self.if_held_out].as_json()
         if self.text_holds:
             described["text_holds"] = self.text_holds
+        if self.text_lacks:
+            described["text_lacks"] = list(self.text_lacks)
+        if self.ledger:
+            described["ledger"] = dict(self.ledger)
         return described
 
     def _decided(self, places: Mapping[str, Place]) -> Expected:
