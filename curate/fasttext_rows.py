@@ -10,8 +10,8 @@ have a row: a set of bits says which, and counting bits says where (Joulin et al
 Line ends count as spaces, so a text is one line whatever it holds. As in fastText a token `</s>` ends the text, and
 tokens that look like labels are passed over.
 
-The rows of a token are added up once: tokens of up to 16 bytes are remembered within a call, and six of seven words of
-a corpus were seen shortly before. A text's sum is made token by token, so it does not depend on what was read before it.
+The rows of a token are added up once: tokens of up to 16 bytes are remembered within a call, and nine of ten in a
+corpus were seen before. A text's sum is made token by token, so it does not depend on what was read before it.
 
 Legend: n texts, d dimensions.
 """
@@ -24,33 +24,27 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curate.fasttext_file import PREFIX, FastTextFile, Float32s
-from curate.lanes import (
-    HIGH_BITS,
-    between,
-    eight_bytes,
-    equal,
-    gathered,
-    inlined,
-    load,
-    lowest,
-    mix,
-    ones,
-    step,
+from curate.fasttext_file import FastTextFile, Float32s
+from curate.fasttext_lookup import (
+    END_OF_LINE,
+    STRETCH,
+    add_row,
+    add_word_ngrams,
+    fnv,
+    is_end,
+    looks_like_label,
+    ngrams_of,
+    number_of,
+    row_of,
 )
+from curate.lanes import HIGH_BITS, between, eight_bytes, equal, gathered, inlined, load, lowest, mix, step
 
 Int64s = npt.NDArray[np.int64]
 
-FNV_BASIS, FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
 MIXER = np.uint64(0x9E3779B97F4A7C15)
-WORD_NGRAM_FACTOR = np.uint64(116049371)
-END_OF_LINE = np.frombuffer(b"</s>", np.uint8)
-LABEL_PREFIX = np.frombuffer(PREFIX.encode(), np.uint8)
 
-MEMORY_BYTES = 1 << 20  # of remembered sums: the most frequent ones stay in a core's own cache
+MEMORY_BYTES = 1 << 21  # of remembered sums: the frequent ones stay in a core's own cache
 EDGES = 2048  # where tokens begin and end, gathered before they are read
-LANES = 16  # dimensions added at once
-STRETCH = 256  # bytes of a token whose n-grams are found at a time: no buffer grows with the text
 PASSED_OVER, ENDS_TEXT = -1, -2  # in place of the number of a token's rows
 
 
@@ -136,10 +130,10 @@ def _kept_buckets(file: FastTextFile) -> tuple[npt.NDArray[np.uint64], npt.NDArr
 
 @njit(cache=True, nogil=True)
 def _placed(spelling, offsets, n_slots):  # type: ignore[no-untyped-def]
-    """The table `_number` looks into; n_slots is a power of two."""
+    """The table `number_of` looks into; n_slots is a power of two."""
     slots = np.zeros(n_slots, np.int32)
     for entry in range(len(offsets) - 1):
-        slot = np.int64(_hash(spelling, offsets[entry], offsets[entry + 1])) & (n_slots - 1)
+        slot = np.int64(fnv(spelling, offsets[entry], offsets[entry + 1])) & (n_slots - 1)
         while slots[slot]:
             slot = (slot + 1) & (n_slots - 1)
         slots[slot] = entry + 1
@@ -173,8 +167,8 @@ def sums_of_rows(reader, data, begins, ends):  # type: ignore[no-untyped-def]
 def _read_texts(reader, data, begins, ends, memory, desk, sums, counts):  # type: ignore[no-untyped-def]
     """Writes the sums and counts of all texts."""
     words, buckets, edges = reader.words, reader.buckets, desk.edges
-    end_hash = _hash(END_OF_LINE, 0, len(END_OF_LINE))
-    end_row = _number(words, END_OF_LINE, 0, len(END_OF_LINE), end_hash)
+    end_hash = fnv(END_OF_LINE, 0, len(END_OF_LINE))
+    end_row = number_of(words, END_OF_LINE, 0, len(END_OF_LINE), end_hash)
     for i in range(len(begins)):
         held, n_tokens, count, open_token = 0, 0, 0, np.uint64(0)  # open: the last byte before belongs to a token
         for at in range(begins[i], ends[i], 64):
@@ -198,9 +192,9 @@ def _read_texts(reader, data, begins, ends, memory, desk, sums, counts):  # type
         n_tokens = n_tokens if n_tokens >= 0 else -1 - n_tokens
         if 0 <= end_row < words.n_words:
             count += 1
-            _add(sums[i], reader.rows, end_row)
+            add_row(sums[i], reader.rows, end_row)
         if buckets.word_ngrams > 1:
-            count += _word_ngrams(reader.rows, buckets, end_hash, n_tokens, desk.open_ngrams, sums[i])
+            count += add_word_ngrams(reader.rows, buckets, end_hash, n_tokens, desk.open_ngrams, sums[i])
         counts[i] = count
 
 
@@ -243,17 +237,17 @@ def _read_tokens(reader, data, held, memory, desk, total, n_tokens, count):  # t
             if not is_known:
                 memory.keys[place, 0], memory.keys[place, 1] = low, high
         if not is_known:
-            digest = _hash(data, first, end)
+            digest = fnv(data, first, end)
             memory.hashes[place] = digest
             memory.counts[place] = _token(reader, data, first, end, digest, memory.sums[place], desk)
         told = memory.counts[place]
         if told > 0:
             count += told
-            _add(total, memory.sums, place)
+            add_row(total, memory.sums, place)
         elif told == ENDS_TEXT:
             return -1 - n_tokens, count
         if buckets.word_ngrams > 1 and told != PASSED_OVER:
-            count += _word_ngrams(rows, buckets, memory.hashes[place], n_tokens, desk.open_ngrams, total)
+            count += add_word_ngrams(rows, buckets, memory.hashes[place], n_tokens, desk.open_ngrams, total)
             n_tokens += 1
     return n_tokens, count
 
@@ -263,148 +257,20 @@ def _token(reader, data, first, end, digest, total, desk):  # type: ignore[no-un
     """How many rows a token names; their sum goes into `total`."""
     for k in range(len(total)):
         total[k] = 0
-    if _is_end(data, first, end):
+    if is_end(data, first, end):
         return ENDS_TEXT
     rows, words, buckets = reader.rows, reader.words, reader.buckets
-    number, count = _number(words, data, first, end, digest), 0
-    if number >= words.n_words or (number < 0 and _looks_like_label(data, first, end)):
+    number, count = number_of(words, data, first, end, digest), 0
+    if number >= words.n_words or (number < 0 and looks_like_label(data, first, end)):
         return PASSED_OVER
     if number >= 0:
-        _add(total, rows, number)
+        add_row(total, rows, number)
         count = 1
     begin = 0
     while buckets.most > 0 and begin < end - first + 2:
-        n = _ngrams(buckets, data, first, end, begin, desk.token, desk.found)
+        n = ngrams_of(buckets, data, first, end, begin, desk.token, desk.found)
         for k in range(n):
-            _add(total, rows, _row(buckets, desk.found[k]))
+            add_row(total, rows, row_of(buckets, desk.found[k]))
         count += n
         begin += STRETCH
     return count
-
-
-@step
-def _ngrams(buckets, data, first, end, begin, buffer, found):  # type: ignore[no-untyped-def]
-    """Buckets of the n-grams that begin in a stretch of the marked token `<...>`, those with a row: how many.
-
-    The buffer holds the stretch, as much as an n-gram may reach beyond it, and a NUL.
-    """
-    most, length = buckets.most, end - first + 2
-    filled = min(length - begin, STRETCH + 4 * most + 4)
-    for k in range(1 if begin == 0 else 0, filled):
-        buffer[k] = data[first + begin + k - 1] if begin + k < length - 1 else ord(">")
-    if begin == 0:
-        buffer[0] = ord("<")
-    buffer[filled] = 0
-    n, is_pruned = np.int64(0), len(buckets.kept) > 0
-    for i in range(min(filled, STRETCH)):
-        if buffer[i] & 0xC0 == 0x80:  # within a character
-            continue
-        digest, j, size = FNV_BASIS, i, 1
-        while j < filled and size <= most:
-            digest = _hashed(digest, buffer[j])
-            j += 1
-            while buffer[j] & 0xC0 == 0x80:
-                digest = _hashed(digest, buffer[j])
-                j += 1
-            # a mark alone is no n-gram
-            if size >= buckets.fewest and not (size == 1 and (begin + i == 0 or begin + j == length)):
-                # modulo by multiplication: the quotient is at most one too small
-                quotient = (np.uint64(digest) * buckets.inverse) >> np.uint64(32)
-                bucket = np.uint64(digest) - quotient * buckets.n_buckets
-                if bucket >= buckets.n_buckets:
-                    bucket -= buckets.n_buckets
-                found[n] = bucket  # without a branch, which nothing could predict
-                n += np.int64(_bit(buckets.kept, bucket)) if is_pruned else np.int64(1)
-            size += 1
-    return n
-
-
-@step
-def _word_ngrams(rows, buckets, digest, n_tokens, open_ngrams, total):  # type: ignore[no-untyped-def]
-    """Adds the rows of the n-grams of tokens that end with this one: how many. Goes on with the open ones."""
-    signed, count = np.uint64(np.int64(np.int32(digest))), 0
-    for k in range(min(n_tokens, buckets.word_ngrams - 1)):  # k: begins at the (k + 1)th token before this one
-        open_ngrams[k] = open_ngrams[k] * WORD_NGRAM_FACTOR + signed
-        bucket = open_ngrams[k] % buckets.n_buckets
-        if len(buckets.kept) == 0 or _bit(buckets.kept, bucket):
-            _add(total, rows, _row(buckets, bucket))
-            count += 1
-    for k in range(buckets.word_ngrams - 2, 0, -1):
-        open_ngrams[k] = open_ngrams[k - 1]
-    open_ngrams[0] = signed
-    return count
-
-
-@inlined
-def _add(total, rows, row):  # type: ignore[no-untyped-def]
-    if len(total) == 16:
-        for k in range(16):
-            total[k] += rows[row, k]
-    else:
-        for k in range(len(total)):
-            total[k] += rows[row, k]
-
-
-@inlined
-def _bit(bits, at):  # type: ignore[no-untyped-def]
-    return (bits[at >> np.uint64(6)] >> (at & np.uint64(63))) & np.uint64(1)
-
-
-@inlined
-def _row(buckets, bucket):  # type: ignore[no-untyped-def]
-    """The row of a bucket that has one."""
-    if len(buckets.kept) == 0:
-        return buckets.first_row + np.int64(bucket)
-    block = bucket >> np.uint64(6)
-    below = buckets.kept[block] & ((np.uint64(1) << (bucket & np.uint64(63))) - np.uint64(1))
-    return buckets.first_row + buckets.kept_before[block] + ones(below)
-
-
-@step
-def _number(words, data, first, end, digest):  # type: ignore[no-untyped-def]
-    """Of the word or label data[first:end]; labels come after the words; -1 where the model does not know it."""
-    mask = len(words.slots) - 1
-    slot = np.int64(digest) & mask
-    while words.slots[slot]:
-        entry = words.slots[slot] - 1
-        begin, stop = words.offsets[entry], words.offsets[entry + 1]
-        if stop - begin == end - first:
-            k = 0
-            while k < end - first and words.spelling[begin + k] == data[first + k]:
-                k += 1
-            if k == end - first:
-                return np.int64(entry)
-        slot = (slot + 1) & mask
-    return np.int64(-1)
-
-
-@step
-def _hash(data, first, end):  # type: ignore[no-untyped-def]
-    digest = FNV_BASIS
-    for at in range(first, end):
-        digest = _hashed(digest, data[at])
-    return digest
-
-
-@inlined
-def _hashed(digest, byte):  # type: ignore[no-untyped-def]
-    """A step of FNV-1a. fastText widens the byte as a signed number: those beyond ASCII flip the upper bits too."""
-    return np.uint32((digest ^ np.uint32(np.int8(byte))) * FNV_PRIME)
-
-
-@inlined
-def _is_end(data, first, end):  # type: ignore[no-untyped-def]
-    return data[first] == ord("<") and end - first == len(END_OF_LINE) and _begins_with(data, first, END_OF_LINE)
-
-
-@inlined
-def _looks_like_label(data, first, end):  # type: ignore[no-untyped-def]
-    return data[first] == ord("_") and end - first >= len(LABEL_PREFIX) and _begins_with(data, first, LABEL_PREFIX)
-
-
-@step
-def _begins_with(data, first, some):  # type: ignore[no-untyped-def]
-    k = 0
-    while k < len(some) and data[first + k] == some[k]:
-        k += 1
-    return k == len(some)

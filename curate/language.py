@@ -37,11 +37,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
-from curate.characters import ALONE, LETTER, MARK, PUNCTUATION, SPACE, classes
+from curate.characters import classes
 from curate.fasttext_file import read_file
 from curate.fasttext_model import FastTextModel, Float32s, best_labels, sums_of_rows
+from curate.lanes import step
+from curate.running_words import count_letters
 from curate.shards.fault import Fault
-from curate.text import TextBatch, code_point
+from curate.text import TextBatch
 
 Int64s = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -49,7 +51,6 @@ Flags = npt.NDArray[np.bool_]
 WINDOWS, WINDOW_BYTES = 6, 256
 FEWEST_LETTERS = 40
 FEWEST_RUNNING = 1 / 3  # of what is not space: letters of running words, or it is a list, a table, a formula
-RUN = 3  # words in a row
 CERTAIN = 0.65  # as FineWeb's and DCLM's bound for documents
 CUT_WITHIN = 32  # bytes to look back for a space to cut at
 
@@ -157,7 +158,7 @@ def cut_windows(data, offsets, most, size):  # type: ignore[no-untyped-def]
     return first, begins[:w], ends[:w]
 
 
-@njit(cache=True, nogil=True)
+@step
 def _cut(data, at, low, high):  # type: ignore[no-untyped-def]
     """The last space before `at`, if it is near; else where the character at `at` begins."""
     if at <= low or at >= high:
@@ -168,71 +169,6 @@ def _cut(data, at, low, high):  # type: ignore[no-untyped-def]
     while data[at] & 0xC0 == 0x80:
         at -= 1
     return at
-
-
-@njit(cache=True, nogil=True)
-def count_letters(data, begins, ends, classes):  # type: ignore[no-untyped-def]
-    """Of each window: (letters, those in running words, characters that are no space). Marks count as letters.
-
-    A word runs on to the next where only space stands between. In scripts without spaces every letter is in a run.
-    """
-    n = len(begins)
-    letters, running, size = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
-    for i in range(n):
-        at, run_words, run_letters = begins[i], 0, 0
-        while at < ends[i]:
-            until, taken, of_letters, alone, is_word, opens, closes = _piece(data, at, ends[i], classes)
-            at = until
-            if taken == 0:  # it was space
-                continue
-            letters[i] += of_letters
-            size[i] += taken
-            if 2 * alone > of_letters:
-                running[i] += of_letters
-                continue
-            if opens or not is_word:
-                running[i] += run_letters if run_words >= RUN else 0
-                run_words, run_letters = 0, 0
-            if is_word:
-                run_words, run_letters = run_words + 1, run_letters + of_letters
-            if closes:
-                running[i] += run_letters if run_words >= RUN else 0
-                run_words, run_letters = 0, 0
-        running[i] += run_letters if run_words >= RUN else 0
-    return letters, running, size
-
-
-@njit(cache=True, nogil=True)
-def _piece(data, at, end, classes):  # type: ignore[no-untyped-def]
-    """What stands from here to the next space: (its end, characters, letters, those of unspaced scripts, whether it is
-    one word, whether marks stand before it, whether they stand behind it). No characters: a space.
-
-    A word may hold apostrophes and hyphens; digits, symbols and marks within make it something else, and so do capitals
-    throughout (EGFR, TNF).
-    """
-    taken, letters, alone, capitals = 0, 0, 0, 0
-    is_word, opens, closes = True, False, False
-    while at < end:
-        code, width = code_point(data, at)
-        bits = classes[code]
-        if bits & SPACE:
-            at += 0 if taken else width
-            break
-        taken += 1
-        at += width
-        if bits & (LETTER | MARK):
-            letters += 1
-            alone += bits & ALONE != 0
-            capitals += ord("A") <= code <= ord("Z")
-            is_word &= not closes
-        elif not bits & PUNCTUATION:
-            is_word = False
-        elif letters == 0:
-            opens = True
-        elif code != ord("'") and code != 0x2019 and code != ord("-"):
-            closes = True
-    is_word &= letters > 0 and (letters == 1 or capitals < letters)
-    return at, taken, letters, alone, is_word, opens, closes
 
 
 @njit(cache=True, nogil=True)

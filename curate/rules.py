@@ -26,6 +26,15 @@ from curate.plugins import nearest_hint, plugin, siblings
 from curate.settings import Bound, Language, Quality, SourceQuality
 from curate.shards.fault import Fault
 
+ISO_639_3 = {
+    "ar": "ara|arb", "bn": "ben", "bo": "bod", "cs": "ces", "da": "dan", "de": "deu", "el": "ell", "en": "eng",
+    "es": "spa", "fa": "fas|pes", "fi": "fin", "fr": "fra", "he": "heb", "hi": "hin", "hu": "hun", "id": "ind",
+    "it": "ita", "ja": "jpn", "km": "khm", "ko": "kor", "lo": "lao", "my": "mya", "nl": "nld", "no": "nob|nno",
+    "pl": "pol", "pt": "por", "ro": "ron", "ru": "rus", "sv": "swe", "th": "tha", "tr": "tur", "uk": "ukr",
+    "vi": "vie", "wuu": "wuu", "yue": "yue", "zh": "zho|cmn",
+}  # fmt: skip
+"""Three-letter codes of languages that rules name by two letters: other models than lid.176 label by these."""
+
 Bools = npt.NDArray[np.bool_]
 Strings: TypeAlias = pa.Array | pa.ChunkedArray
 
@@ -267,7 +276,12 @@ def _concerned(rule: Rule, n: int, languages: Strings | None) -> Bools:
 
 
 def _is_in(languages: Strings, names: Sequence[str]) -> Bools:
-    return _bools(pc.is_in(languages, value_set=pa.array(names, languages.type)))
+    """Whether a document's language is one of these, by its code or by GlotLID's label of it: en is eng_Latn too."""
+    long = "|".join(ISO_639_3[name] for name in names if name in ISO_639_3)
+    found = _bools(pc.fill_null(pc.is_in(languages, value_set=pa.array(names, languages.type)), False))
+    if not long:
+        return found
+    return found | _bools(pc.fill_null(pc.match_substring_regex(languages, f"^({long})_"), False))
 
 
 def _bools(flags: pa.Array | pa.ChunkedArray) -> Bools:

@@ -34,7 +34,7 @@ from curate.pii.find import kinds
 from curate.rulebook import Rulebook, as_json, rulebook
 from curate.settings import Source
 from curate.shards.corpus import write_manifest
-from curate.shards.format import write_split_info
+from curate.shards.format import TERMS, write_split_info
 from curate.shards.seal import (
     ENGINE,
     begin,
@@ -246,7 +246,8 @@ class _Curation:
             shutil.rmtree(at)
             at = begin(made, plan)
         shards = plan_corpora(sifted, decided, self._corpora(), self.recipe.shards.shard_mb * 1e6)
-        self._run(Shard(at, shards, sifted, decided, tokenizer))
+        terms = [name for name in TERMS if any(getattr(source, name) is not None for source in self.recipe.sources)]
+        self._run(Shard(at, shards, sifted, decided, tokenizer, terms))
         join_shards(at, shards)
         self._seal_shards(at, shards, tokenizer)
         measures = [*sifted_measures(self.recipe.curate), *scored_measures(self.recipe.curate)]

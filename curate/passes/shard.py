@@ -9,7 +9,7 @@ and the ledger are made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -42,8 +42,12 @@ DOCUMENTS = pa.schema(
 class Shard(Pass):
     name = "shard"
 
-    def __init__(self, folder: Path, plan: ShardPlan, sifted: Sifted, decided: Path, tokenizer: Path) -> None:
+    def __init__(
+        self, folder: Path, plan: ShardPlan, sifted: Sifted, decided: Path, tokenizer: Path, terms: Sequence[str] = ()
+    ) -> None:
+        """`terms`: licence, consent, where a source of the recipe tells them."""
         super().__init__(folder, len(plan.parts))
+        self.terms = tuple(terms)
         self.plan, self.sifted, self.decided, self.tokenizer = plan, sifted, sifted.beside(decided), tokenizer
 
     def unit(self, rank: int, tally: Tally) -> None:
@@ -55,7 +59,8 @@ class Shard(Pass):
         lengths: list[Int64s] = []
         with TableWriter(documents, DOCUMENTS) as writer:
             batches = self._batches(part, tokenizer, writer, lengths, tally)
-            write_shard_file(stream_file(self.folder, rank), batches, token_dtype(tokenizer.vocabulary))
+            dtype = token_dtype(tokenizer.vocabulary)
+            write_shard_file(stream_file(self.folder, rank), batches, dtype, self.terms)
         np.save(lengths_file(self.folder, rank), np.concatenate(lengths).astype(np.int32))
 
     def _batches(
@@ -67,7 +72,8 @@ class Shard(Pass):
             n_bytes = pc.binary_length(texts).to_numpy()
             tokens, offsets = tokenizer.encode(texts)
             lengths.append(np.diff(offsets))
-            yield TokenBatch(tokens, offsets, rows["id"], rows["source"], n_bytes)
+            terms = {name: rows[name] for name in self.terms}
+            yield TokenBatch(tokens, offsets, rows["id"], rows["source"], n_bytes, terms)
             tally.add(len(rows), int(n_bytes.sum()))
 
     def _rows(self, part: Part) -> Iterator[pa.Table]:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.shards.fault import Fault
-from curate.shards.format import END_OF_STREAM, shard_schema
+from curate.shards.format import END_OF_STREAM, TERMS, shard_schema
 from curate.shards.seal import MANIFEST, digest, sha256, write_json
 
 AGAIN = "run the shard stage again"
@@ -176,7 +176,8 @@ def _mapped_file(path: Path) -> pa.Table:
         table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise Fault(f"a shard file is broken: {error}", where=str(path), hint=AGAIN) from error
-    if not any(table.schema.equals(shard_schema(dtype)) for dtype in (pa.uint16(), pa.uint32())):
+    terms = [name for name in TERMS if name in table.column_names]
+    if not any(table.schema.equals(shard_schema(dtype, terms)) for dtype in (pa.uint16(), pa.uint32())):
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         raise Fault(
             f"not a shard of ours: its columns are {found}",

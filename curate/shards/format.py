@@ -17,24 +17,29 @@ documents is one file of no rows.
 | id        | string                     | the document's id, as in the ledger                          |
 | source    | string                     | the source it came from                                      |
 | n_bytes   | int64                      | UTF-8 bytes of its text: what bits per byte are divided by   |
+| licence   | string                     | only where a source tells one; empty for documents without   |
+| consent   | string                     | likewise                                                     |
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from curate.shards.fault import Fault
 from curate.shards.seal import write_json
 
+TERMS = ("licence", "consent")
+"""What a document may be used for: columns that stand only in shards of recipes whose sources tell them."""
 MOST_TOKENS_IN_A_BATCH = 2**31 - 1  # a list column's offsets are int32
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # Arrow's end mark: a file without it was cut
 
@@ -48,6 +53,7 @@ class TokenBatch:
     ids: Sequence[str] | pa.Array
     sources: Sequence[str] | pa.Array
     n_bytes: np.ndarray  # (n,) int64
+    terms: Mapping[str, pa.Array | pa.ChunkedArray] = field(default_factory=dict)  # (n,) strings, by names of TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +83,14 @@ def shard_name(index: int, files: int) -> str:
     return f"data-{index:05d}-of-{files:05d}.arrow"
 
 
-def write_shard_file(path: Path, batches: Iterable[TokenBatch], dtype: pa.DataType) -> ShardFile:
-    """Write one data file of a split, batch by batch, each batch an Arrow record batch. The file appears whole."""
-    schema = shard_schema(dtype)
+def write_shard_file(
+    path: Path, batches: Iterable[TokenBatch], dtype: pa.DataType, terms: Sequence[str] = ()
+) -> ShardFile:
+    """Write one data file of a split, batch by batch, each batch an Arrow record batch. The file appears whole.
+
+    `terms`: those of TERMS that every batch brings.
+    """
+    schema = shard_schema(dtype, terms)
     documents = tokens = text_bytes = 0
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
@@ -104,8 +115,9 @@ def write_split_info(folder: Path, split: str) -> None:
             hint="run the shard stage again",
         )
     with pa.memory_map(str(folder / names[0])) as source:
-        dtype = pa.ipc.open_stream(source).schema.field("input_ids").type.value_type
-    info = {"citation": "", "description": "", "features": _features(dtype), "homepage": "", "license": ""}
+        schema = pa.ipc.open_stream(source).schema
+    dtype, terms = schema.field("input_ids").type.value_type, [name for name in TERMS if name in schema.names]
+    info = {"citation": "", "description": "", "features": _features(dtype, terms), "homepage": "", "license": ""}
     state: dict[str, Any] = {
         "_data_files": [{"filename": name} for name in names],
         "_fingerprint": _content_hash([folder / name for name in names]),
@@ -119,11 +131,11 @@ def write_split_info(folder: Path, split: str) -> None:
     write_json(folder / "state.json", state)
 
 
-def shard_schema(dtype: pa.DataType) -> pa.Schema:
+def shard_schema(dtype: pa.DataType, terms: Sequence[str] = ()) -> pa.Schema:
     """The columns of a shard, with the note by which `datasets` knows its own features in a lone file."""
-    note = json.dumps({"info": {"features": _features(dtype)}})
+    note = json.dumps({"info": {"features": _features(dtype, terms)}})
     columns = {"input_ids": pa.list_(dtype), "id": pa.string(), "source": pa.string(), "n_bytes": pa.int64()}
-    return pa.schema(list(columns.items()), metadata={"huggingface": note})
+    return pa.schema([*columns.items(), *((name, pa.string()) for name in terms)], metadata={"huggingface": note})
 
 
 def _record_batch(batch: TokenBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -142,6 +154,7 @@ def _record_batch(batch: TokenBatch, schema: pa.Schema) -> pa.RecordBatch:
         _strings(batch.ids),
         _strings(batch.sources),
         pa.array(batch.n_bytes, pa.int64()),
+        *(pc.fill_null(_strings(batch.terms[name]), "") for name in TERMS if name in schema.names),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -152,14 +165,14 @@ def _strings(values: Sequence[str] | pa.Array) -> pa.Array:
     return values.cast(pa.string()) if isinstance(values, pa.Array) else pa.array(values, pa.string())
 
 
-def _features(dtype: pa.DataType) -> dict[str, Any]:
+def _features(dtype: pa.DataType, terms: Sequence[str]) -> dict[str, Any]:
     # "Sequence" is read by every version of `datasets`; 4.0 and later call it List and take both
     return {
         "input_ids": {"feature": {"dtype": str(dtype), "_type": "Value"}, "_type": "Sequence"},
         "id": {"dtype": "string", "_type": "Value"},
         "source": {"dtype": "string", "_type": "Value"},
         "n_bytes": {"dtype": "int64", "_type": "Value"},
-    }
+    } | {name: {"dtype": "string", "_type": "Value"} for name in terms}
 
 
 def _content_hash(paths: list[Path]) -> str:

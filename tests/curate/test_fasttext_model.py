@@ -88,6 +88,7 @@ ADVERSARIAL = [
     "e\u0301" * 300,
     "the" * 80 + "\u0301" * 400 + " heart",
     " ".join("abcdefgh"[i % 8] for i in range(3000)),
+    "the heart " * 1500 + "</s> das Herz",
     "sixteen_bytes_ab sixteen_bytes_abc sixteen_bytes_a eightbyt eightbyte",
     "the\x01heart \x7f \x1f \x1c \x85",
 ]

@@ -108,3 +108,11 @@ def test_every_measure_that_is_taken_can_be_judged() -> None:
     assert {"words", "other_language_share", "pii_email", "domain_score", "dsir_score"} <= set(known)
     with pytest.raises(Fault, match="there is no measure 'wrds'"):
         rulebook(Curate(quality=Quality(languages={"de": {"wrds": Bound(at_least=1)}})), [NOTES])
+
+
+def test_rules_know_a_language_by_either_label() -> None:
+    curate = Curate(language=Language(keep="all"))  # type: ignore[arg-type]
+    labels: list[str | None] = ["en", "eng_Latn", "fra_Latn", "engx_Latn", None]
+    assert first(curate, NOTES, labels, stop_words=[0.0] * 5) == ["too_few_stop_words"] * 2 + [None] * 3
+    lengths = first(curate, NOTES, ["zh", "cmn_Hani", "deu_Latn"], mean_word_length=[1.0] * 3)
+    assert lengths == [None, None, "words_too_short"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_from_disk
 from small import document, near_copy, small_recipe, write_corpus
 
 from curate.ledger import read_ledger
@@ -142,6 +143,11 @@ def test_masks_licences_and_filters_reach_ledger_documents_and_fates(
     assert "[email]" in texts["letters/m3"]["text"]
     assert "@" not in texts["letters/m3"]["text"]
     assert texts["letters/m3"]["licence"] == "CC0-1.0"
+    shards = load_from_disk(str(run.shards / "domain" / "train"))
+    terms = {row["id"]: (row["licence"], row["consent"]) for row in shards}
+    told = {terms[name] for name in terms if name.startswith("letters/m")}
+    assert told == {("CC0-1.0", "research_only")}
+    assert {terms[name] for name in terms if name.startswith("notes/")} == {("", "")}
 
 
 def test_a_mixed_source_is_judged_by_its_own_rules(tmp_path: Path) -> None:
