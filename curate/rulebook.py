@@ -55,11 +55,6 @@ def as_json(book: Rulebook) -> dict[str, Any]:
     }
 
 
-def every_rule(book: Rulebook) -> tuple[Rule, ...]:
-    """All rules that any source is judged by, each once."""
-    return tuple(dict.fromkeys(rule for one in book.values() for rule in one.rules))
-
-
 def _added(curate: Curate, source: Source, domain_at_least: float | None) -> Iterator[Rule]:
     mixed = (source.language or curate.language).mixed_at_most
     if mixed is not None:

@@ -1,4 +1,4 @@
-"""Exact duplicates: a 128-bit key of the normalised text, and the groups of equal keys.
+"""Exact duplicates: a 128-bit key of the normalised text.
 
 The key hashes the sequence of folded words, so case, punctuation, spacing and line breaks do not count: "Fever, 39°"
 and "fever 39" are one text. A document without any word ("— — —", an emoji) has nothing to normalise and is keyed by
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from curate.text import Int64s, TextBatch, UInt64s, mix
+from curate.text import TextBatch, UInt64s, mix
 
 
 def exact_keys(batch: TextBatch) -> UInt64s:
@@ -39,23 +39,3 @@ def _keys(first, hashes, offsets, data):  # type: ignore[no-untyped-def]
         keys[i, 0] = mix(one ^ np.uint64(stop - begin))
         keys[i, 1] = mix(two + np.uint64(stop - begin))
     return keys
-
-
-def exact_groups(keys: UInt64s, rank: Int64s) -> Int64s:
-    """The group of each document (n,): equal keys share one; groups are numbered by the rank of their first member.
-
-    >>> exact_groups(np.array([[7, 7], [1, 1], [7, 7]], np.uint64), np.array([2, 1, 0]))
-    array([0, 1, 0])
-    """
-    n = len(keys)
-    if n == 0:
-        return np.zeros(0, np.int64)
-    order = np.lexsort((rank, keys[:, 1], keys[:, 0]))
-    opens = np.ones(n, np.bool_)  # in sorted order, the members that start a group
-    opens[1:] = (keys[order[1:]] != keys[order[:-1]]).any(axis=1)
-    firsts = rank[order[opens]]  # lowest rank of each group, as rank sorts last
-    number = np.empty(len(firsts), np.int64)
-    number[np.argsort(firsts)] = np.arange(len(firsts))
-    groups = np.empty(n, np.int64)
-    groups[order] = number[np.cumsum(opens) - 1]
-    return groups
