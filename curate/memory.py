@@ -1,4 +1,4 @@
-"""Memory that a process frees and needs again a moment later: it keeps it."""
+"""Memory that a process frees: a worker keeps it and needs it again at once; who waits for workers gives it back."""
 
 from __future__ import annotations
 
@@ -20,3 +20,13 @@ def keep_memory() -> None:
     if mallopt is not None:
         mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
         mallopt(_MMAP_THRESHOLD, SMALL_BYTES)
+
+
+def give_back() -> None:
+    """Return what is free to the system, of Arrow's pool and of the C library's, before other processes want it."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

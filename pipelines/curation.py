@@ -21,6 +21,7 @@ from typing import Any
 from curate.classify.domain import Trained, told_from, train_domain
 from curate.engine import Pass, Progress, Where, cores, ready, run_pass
 from curate.engines.jobs import SlurmJobs
+from curate.memory import give_back
 from curate.passes.contaminate import decontaminate, require_text
 from curate.passes.decide import Corpus, require_held_out
 from curate.passes.enter import Enter
@@ -301,6 +302,7 @@ class _Curation:
     def _run(self, step: Pass) -> None:
         if step.tasks == 0:
             return
+        give_back()  # what deciding took: the workers want it now
         begun = time.monotonic()
         done = run_pass(step, self._where, self.bars)
         self._tell(step.name, done, time.monotonic() - begun)

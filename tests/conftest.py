@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,9 @@ def shared_data() -> Path:
     if not place.is_dir():
         pytest.skip(f"needs the real text in {place}, which is absent")
     return place
+
+
+def pytest_configure() -> None:
+    """What a shell without job control starts in the background ignores Ctrl-C, and so would all that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
