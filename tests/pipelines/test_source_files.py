@@ -80,8 +80,8 @@ def test_digests_are_those_of_the_bytes_however_they_are_read(files: Path, monke
 def test_in_a_store_tables_have_parts_and_lines_are_left_whole(files: Path) -> None:
     store = fsspec.filesystem("memory")
     for name in ("a.jsonl", "c.parquet"):
-        store.pipe(f"/bucket/{name}", (files / name).read_bytes())
-    source = Source(name="s", path="memory://bucket")
+        store.pipe(f"/big-files/{name}", (files / name).read_bytes())
+    source = Source(name="s", path="memory://big-files")
     many = Inputs(((source, list_files(source, files)),), 100)
     assert [file.span is None for unit in many.units() for file in unit.files][:2] == [True, False]
     texts = [row["text"] for row in rows(many)]
