@@ -27,7 +27,7 @@ README = Path(__file__).parent / "README.md"
 # Program -> sizes of the figures in the README. 200 MB of text and more; a part of it for peers that do some megabytes
 # a second, a single turn for one that takes minutes
 SIZES = {
-    "measuring": "--mb 200 --part 20",
+    "measuring": "--mb 60 --part 10",
     "html_extraction": "",
     "minhash_signatures": "--mb 200 --part 20",
     "languages": "",

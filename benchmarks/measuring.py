@@ -32,6 +32,7 @@ from benchmarks.corpus import documents
 from benchmarks.datatrove_words import Expression, Given, own_splitter
 from benchmarks.texts import in_batches, n_bytes, up_to
 from curate.measured import families, measure
+from curate.memory import keep_memory
 from curate.rules import judge, preset
 from curate.text import TextBatch
 
@@ -72,6 +73,7 @@ FAMILIES = (
 
 
 def main(line: list[str] | None = None) -> None:
+    keep_memory()  # as every worker of a pass does
     asked = parser(__doc__, mb=4)
     asked.add_argument("--part", type=float, help="MB of it that datatrove does (default: all)")
     given = asked.parse_args(line)
