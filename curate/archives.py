@@ -143,28 +143,28 @@ def _zip_members(stream: BinaryIO) -> Iterator[Member]:
             if entry.flag_bits & ENCRYPTED:
                 yield Member(entry.filename, entry.file_size, io.BytesIO(), "encrypted")
             else:
-                yield Member(entry.filename, entry.file_size, _zip_content(archive, entry))
+                yield Member(entry.filename, entry.file_size, zip_content(archive, entry))
 
 
-def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
+def zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, reason: str = DAMAGE) -> BinaryIO:
     """A member, or a stream that breaks at once: a locked or garbled member does not take its neighbours with it."""
     try:
         # zipfile bounds what inflate makes, not what bz2 and lzma make: 4 kB of bz2 are 80 MB of zeros at most
         at_once = 1 << 20 if entry.compress_type in (STORED, DEFLATED) else 1 << 12
-        return cast(BinaryIO, Intact(archive.open(entry), DAMAGE, at_once))
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, struct.error, EOFError) as error:
-        return cast(BinaryIO, _Broken(f"zip: {error}"))
+        return cast(BinaryIO, Intact(archive.open(entry), reason, at_once))
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError, struct.error, EOFError) as error:
+        return cast(BinaryIO, _Broken(reason, f"zip: {error}"))
 
 
 class _Broken(io.RawIOBase):
-    def __init__(self, evidence: str) -> None:
-        self._evidence = evidence
+    def __init__(self, reason: str, evidence: str) -> None:
+        self._reason, self._evidence = reason, evidence
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, target: memoryview) -> int:  # type: ignore[override]
-        raise Damaged(DAMAGE, self._evidence)
+        raise Damaged(self._reason, self._evidence)
 
 
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # PKWARE APPNOTE 4.3.7

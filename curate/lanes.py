@@ -179,3 +179,12 @@ def mix(value):  # type: ignore[no-untyped-def]
 def chained(state, eight):  # type: ignore[no-untyped-def]
     state = (state ^ eight) * _ODD
     return state ^ (state >> np.uint64(29))  # without it the high bytes would never reach the low bits
+
+
+@step
+def is_among(value, values):  # type: ignore[no-untyped-def]
+    """Of a few: a look at each, without a branch."""
+    found = False
+    for one in values:
+        found |= one == value
+    return found

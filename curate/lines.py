@@ -26,7 +26,7 @@ from numba import njit
 
 from curate.lanes import inlined, lowest, step
 from curate.traits import DIGIT, LETTER, SPACE, UPPER, WANTED
-from curate.utf8 import code_point
+from curate.utf8 import code_point, stripped
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -118,7 +118,7 @@ def _cut(  # type: ignore[no-untyped-def]
         first[i] = lines
         line, broken = offsets[i], 0
         for piece in range(before, before + newlines[i] + 1):
-            at, stop = stripped(data, line, edge[piece], traits)
+            at, stop = stripped(data, line, edge[piece], traits, SPACE)
             if at < stop:
                 start[lines], end[lines], breaks[lines], first_mark[lines] = at, stop, broken, marks
                 _measure_line(data, at, stop, beyond, piece, counts, lines)
@@ -179,24 +179,6 @@ def _flag(data, block, size, flags):  # type: ignore[no-untyped-def]
         flags[k] = _matters(view[k])
     for k in range(size, (size + 7) // 8 * 8):
         flags[k] = 0
-
-
-@step
-def stripped(data, at, end, traits):  # type: ignore[no-untyped-def]
-    """The byte range without white space at its ends, as str.strip."""
-    while at < end:
-        code, width = code_point(data, at)
-        if not traits[code] & SPACE:
-            break
-        at += width
-    while at < end:
-        last = end - 1
-        while data[last] & 0xC0 == 0x80:
-            last -= 1
-        if not traits[code_point(data, last)[0]] & SPACE:
-            break
-        end = last
-    return at, end
 
 
 @step

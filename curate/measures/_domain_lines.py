@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from curate.lanes import step
+from curate.lanes import is_among, step
 from curate.measures._tables import slots_for
 from curate.text import mix
 from curate.traits import BULLET, CLOSER, LETTER, LOWER, QUOTE, SPACE, TERMINAL
@@ -98,7 +98,7 @@ def is_item(data, at, end, traits):  # type: ignore[no-untyped-def]
             lower = code | 0x20
             singles += 1
             roman += lower == 0x69 or lower == 0x76 or lower == 0x78 or lower == 0x6C
-        elif _is_among(code, _HAN_NUMBERS):
+        elif is_among(code, _HAN_NUMBERS):
             han += 1
         else:
             inner = code == 0x2E and digits and behind < end and 0x30 <= data[behind] <= 0x39
@@ -119,14 +119,6 @@ def _closes(data, code, behind, end, bracketed, digits, roman, singles, han, tra
         return True
     closed = code == 0x29 or code == 0x5D or (code == 0x2E and not bracketed)
     return closed and (behind == end or traits[code_point(data, behind)[0]] & SPACE != 0)
-
-
-@step
-def _is_among(code, codes):  # type: ignore[no-untyped-def]
-    found = False
-    for one in codes:
-        found |= one == code
-    return found
 
 
 @step

@@ -25,7 +25,7 @@ from curate.lanes import (
     step,
 )
 from curate.measures._tables import hash_bytes, same_bytes, slots_for
-from curate.utf8 import code_point
+from curate.utf8 import stripped
 
 
 @njit(cache=True, nogil=True)
@@ -49,10 +49,10 @@ def repeated_pieces(data, offsets, classes):  # type: ignore[no-untyped-def]
         found = _repeated(data, marks, origin, begin, stop, 1, slots, met)
         pieces[0, i], repeated[0, i], characters[0, i] = found
         if found[0] < 2:  # one line at most: one paragraph at most
-            begin, stop = _stripped(data, begin, stop, classes)
+            begin, stop = stripped(data, begin, stop, classes, SPACE)
             pieces[1, i] = stop > begin
             continue
-        begin, stop = _stripped(data, begin, stop, classes)
+        begin, stop = stripped(data, begin, stop, classes, SPACE)
         pieces[1, i], repeated[1, i], characters[1, i] = _repeated(data, marks, origin, begin, stop, 2, slots, met)
     return pieces, repeated, characters
 
@@ -106,25 +106,6 @@ def _count(marks, begin, stop):  # type: ignore[no-untyped-def]
     for block in range(begin >> 6, (stop + 63) >> 6):
         count += ones(marks[block] & inside(block, begin, stop))
     return count
-
-
-@step
-def _stripped(data, at, stop, classes):  # type: ignore[no-untyped-def]
-    """The range without white space at its ends, as str.strip."""
-    while at < stop:
-        code, width = code_point(data, at)
-        if not classes[code] & SPACE:
-            break
-        at += width
-    while at < stop:
-        last = stop - 1
-        while data[last] & 0xC0 == 0x80:
-            last -= 1
-        code, _ = code_point(data, last)
-        if not classes[code] & SPACE:
-            break
-        stop = last
-    return at, stop
 
 
 @inlined

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curate.lanes import step
+from curate.lanes import is_among, step
 from curate.measured import Column, Measure
 from curate.text import TextBatch
 from curate.traits import DECIMAL, SPACE, traits
@@ -92,19 +92,11 @@ def judge_lines(  # type: ignore[no-untyped-def]
             | (NUMERIC if digits[k] == characters[k] else 0)
             | (ONE_WORD if w_end - w < 2 else 0)
         )
-        if digits[k] and w_end - w >= 2 and _is_among(word_hash[w_end - 1], nouns):
+        if digits[k] and w_end - w >= 2 and is_among(word_hash[w_end - 1], nouns):
             last = word_start[w_end - 1]
             if _is_number(data, word_start[w], last, traits):
                 against[k] |= COUNTER
     return against
-
-
-@step
-def _is_among(value, values):  # type: ignore[no-untyped-def]
-    found = False
-    for one in values:
-        found |= one == value
-    return found
 
 
 @step

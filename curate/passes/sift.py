@@ -221,7 +221,7 @@ def _array(values: Any, kind: pa.DataType, n: int) -> pa.Array:
 class TableWriter:
     """A Parquet file that appears whole, a row group per batch: random bytes stored plainly, text compressed.
 
-    `compression`: zstd for what stays, lz4 for what other passes read soon (three times as fast, half as much larger).
+    `compression`: zstd for what stays, lz4 for what other passes read soon (read twice as fast, 1.4 times as large).
     """
 
     def __init__(self, path: Path, schema: pa.Schema, compression: str = "zstd") -> None:

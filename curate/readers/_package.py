@@ -9,16 +9,16 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-import zlib
 from typing import Any, BinaryIO
 
 from lxml import etree
 
+from curate.archives import ENCRYPTED, zip_content
 from curate.decoding import whole
 from curate.records import LARGEST_RECORD, Damaged
 
 OLD_OFFICE = b"\xd0\xcf\x11\xe0"  # a compound file: Word before 2007, or any OOXML with a password
-BREAKS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, struct.error, ValueError)
+NO_ZIP = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, struct.error, ValueError)
 
 
 class Package:
@@ -32,7 +32,7 @@ class Package:
             raise Damaged("encrypted" if is_locked else "unreadable_file", f"{kind}: a compound file, no zip")
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(content))
-        except BREAKS as error:
+        except NO_ZIP as error:
             raise Damaged("unreadable_file", f"{kind}: {error}") from error
 
     def part(self, name: str) -> bytes | None:
@@ -41,16 +41,10 @@ class Package:
             entry = self._zip.getinfo(name)
         except KeyError:
             return None
-        if entry.flag_bits & 0x1:  # PKWARE APPNOTE 4.4.4
+        if entry.flag_bits & ENCRYPTED:
             raise Damaged("encrypted", f"{self._kind}: {name}")
-        try:
-            with self._zip.open(entry) as part:
-                content = part.read(self._left + 1)
-        except BREAKS as error:
-            raise Damaged("unreadable_file", f"{self._kind}: {name}: {error}") from error
+        content = whole(zip_content(self._zip, entry, "unreadable_file"), self._left)
         self._left -= len(content)
-        if self._left < 0:
-            raise Damaged("too_large", f"{self._kind}: unpacks to more than {LARGEST_RECORD:,} bytes")
         return content
 
     def tree(self, name: str) -> Any:

@@ -7,6 +7,7 @@ import io
 import random
 import struct
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import docx
@@ -250,6 +251,40 @@ def test_a_bomb_within_a_document_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         "word/document.xml": f"<!DOCTYPE d [{laughs}]><w:document {W}><w:body><w:p>{run('a &e9;')}</w:p></w:body></w:document>"
     }
     assert reason(Docx(), packed(parts)) in ("broken_markup", None)  # by libxml2's version
+
+
+METHODS = (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+PARTS = {Docx: "word/document.xml", Epub: "META-INF/container.xml"}
+
+
+def of_one_part(reader: type, method: int, content: bytes) -> bytes:
+    """A zip of the one part that the reader asks for first."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", method) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr(PARTS[reader], content)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("reader", PARTS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_garbled_part_is_damage_however_it_is_packed(reader: type, method: int) -> None:
+    content = b"<a>" + b"some words " * 500 + b"</a>"
+    sound = of_one_part(reader, method, content)
+    name = PARTS[reader].encode()
+    first = sound.index(name) + len(name)
+    for at in range(first, first + 60):
+        garbled = sound[:at] + bytes([sound[at] ^ 0xFF]) + sound[at + 1 :]
+        with suppress(Damaged):  # and nothing else
+            assert all(record.reason for record in reader()(io.BytesIO(garbled), Place("x"), Fields()))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bomb_is_bounded_however_it_is_packed(method: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curate.readers._package.LARGEST_RECORD", 1 << 20)
+    bomb = of_one_part(Docx, method, b"<w>" + b"x" * (50 << 20) + b"</w>")
+    assert len(bomb) < 1 << 20
+    assert reason(Docx(), bomb) == "too_large"
 
 
 # EPUB ----------------------------------------------------------------------------------------------------------------
