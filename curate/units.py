@@ -18,6 +18,8 @@ from curate.settings import Source
 
 UNIT_BYTES = 32 << 20
 """Bytes a unit aims at: small enough to keep workers busy, large enough that a task's overhead does not show."""
+MOST_FILES = 8192
+"""Of a unit: a folder of very many tiny files keeps all workers busy, too."""
 COMPRESSES_TO = 1 / 4
 """Share of its size that text takes once compressed (0.28: medical JSONL, zstandard): a compressed file is that much
 more work than its bytes say."""
@@ -38,7 +40,7 @@ def plan_units(sources: Iterable[tuple[Source, list[InputFile]]], unit_bytes: in
         size = 0.0
         for file in files:
             work = file.part_bytes / (COMPRESSES_TO if file.compression or file.archive else 1)
-            if group and size + work > unit_bytes:
+            if group and (size + work > unit_bytes or len(group) == MOST_FILES):
                 units.append(Unit(source, tuple(group)))
                 group, size = [], 0.0
             group.append(file)

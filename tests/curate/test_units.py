@@ -6,7 +6,7 @@ import random
 
 from curate.inputs import InputFile
 from curate.settings import Source
-from curate.units import plan_units
+from curate.units import MOST_FILES, plan_units
 
 ONE, TWO = Source(name="one", path="a"), Source(name="two", path="b")
 
@@ -49,3 +49,10 @@ def test_a_source_without_files_has_no_unit() -> None:
 
 def test_empty_files_do_not_end_a_unit() -> None:
     assert len(plan_units([(ONE, files(ONE, [0] * 1000))])) == 1
+
+
+def test_very_many_tiny_files_are_several_units() -> None:
+    given = files(ONE, [1] * (2 * MOST_FILES + 1))
+    units = plan_units([(ONE, given)])
+    assert [len(unit.files) for unit in units] == [MOST_FILES, MOST_FILES, 1]
+    assert [file for unit in units for file in unit.files] == given
