@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples in every run, so that a change is judged by what it changed. SEARCH=1 looks for new ones; what it
+# finds becomes an @example
+hypothesis.settings.register_profile("same", derandomize=True)
+if not os.environ.get("SEARCH"):
+    hypothesis.settings.load_profile("same")
 
 ROOT = Path(__file__).parent.parent
 

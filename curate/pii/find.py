@@ -78,11 +78,26 @@ def _spans(batch: TextBatch, settings: Pii) -> Sequence[Span]:
     asked = kinds(settings)
     if not asked or not len(batch):
         return []
-    found = list(_by_patterns(batch, asked))
+    found = _until_none_is_left(batch, asked)
     if settings.presidio:
         from curate.pii.presidio import entities
 
         found = _first_claims([*found, *entities(batch, asked)])
+    return found
+
+
+def _until_none_is_left(batch: TextBatch, asked: tuple[str, ...]) -> list[Span]:
+    """What the patterns find, and what they would find once that is masked: a number that ran into another, a label
+    that passed for the end of an address. In the order of the text."""
+    found = more = list(_by_patterns(batch, asked))
+    while more:
+        documents, masked, origin = _shown(batch, found)
+        more = [
+            Span(span.kind, documents[span.document], int(origin[span.start]), int(origin[span.end - 1]) + 1)
+            for span in _by_patterns(masked, asked)
+            if (origin[span.start : span.end] >= 0).all()
+        ]
+        found = sorted([*found, *more], key=lambda span: span.start)
     return found
 
 
@@ -165,17 +180,28 @@ def _first_claims(spans: Sequence[Span]) -> list[Span]:
 
 def _masked(batch: TextBatch, spans: Sequence[Span]) -> TextBatch:
     """The texts with [kind] in each span's place."""
+    documents, shown, _ = _shown(batch, spans)
+    changed = np.zeros(len(batch), np.bool_)
+    changed[documents] = True
+    return TextBatch(pc.replace_with_mask(batch.array, pa.array(changed), shown.array))
+
+
+def _shown(batch: TextBatch, spans: Sequence[Span]) -> tuple[list[int], TextBatch, Int64s]:
+    """(documents that hold a span, these with [kind] in each span's place, which byte of the batch each of their bytes
+    was: -1 in a mask). Spans are apart and in the order of the text."""
     by_document: dict[int, list[Span]] = {}
     for span in spans:
         by_document.setdefault(span.document, []).append(span)
-    data, offsets = batch.data, batch.offsets
-    texts = []
-    for document, inside in sorted(by_document.items()):
-        parts, at = [], int(offsets[document])
+    texts, origins = [], []
+    for document, inside in by_document.items():
+        origin, at = [], int(batch.offsets[document])
+        text = b""
         for span in inside:
-            parts += [data[at : span.start].tobytes(), f"[{span.kind}]".encode()]
+            mask = f"[{span.kind}]".encode()
+            text += batch.data[at : span.start].tobytes() + mask
+            origin += [np.arange(at, span.start), np.full(len(mask), -1)]
             at = span.end
-        texts.append(b"".join([*parts, data[at : offsets[document + 1]].tobytes()]).decode())
-    changed = np.zeros(len(batch), np.bool_)
-    changed[list(by_document)] = True
-    return TextBatch(pc.replace_with_mask(batch.array, pa.array(changed), pa.array(texts, pa.large_string())))
+        stop = int(batch.offsets[document + 1])
+        texts.append((text + batch.data[at:stop].tobytes()).decode())
+        origins += [*origin, np.arange(at, stop)]
+    return list(by_document), TextBatch.of(texts), np.concatenate(origins)
