@@ -25,6 +25,7 @@ def unknown_names(recipe: Mapping[str, Any]) -> Iterator[str]:
         yield from _fault(f"sources.{place}.format", at(source, "format"), lambda name: plugin("curate.readers", name))
     for place, name in enumerate(listed(at(recipe, "curate", "clean", default=Curate().clean))):
         yield from _fault(f"curate.clean.{place}", name, lambda name: plugin("curate.cleaners", name))
+    yield from _fault("train.packer", at(recipe, "train", "packer"), lambda name: plugin("pretrain.packers", name))
     yield from _of_models(recipe)
     yield from _of_languages("curate.language", at(recipe, "curate", "language"))
     for place, source in enumerate(sources):

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from curate.plugins import own_code, plugin
 from curate.shards.corpus import shards_digest
 from curate.shards.fault import Fault
 from curate.shards.seal import code_version, is_fresh, refuse_other, seal, sealed_with, sha256, write_json
@@ -82,6 +83,7 @@ def training_fingerprint(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
         "shards": {folder.parent.name: shards_digest(folder) for folder in trained_on(recipe, run)},
         "train": _settings(recipe.train),
         "base": base_content(recipe.train),
+        "own_code": own_code([recipe.train.packer]),
         "code": code_version("pretrain"),
     }
 
@@ -147,6 +149,7 @@ def open_stream(recipe: Recipe, run: RunFolder, settings: Train) -> Any:
         seed=recipe.seed,
         epochs=settings.epochs,
         tokens=settings.tokens,
+        packer=plugin("pretrain.packers", settings.packer)(),
     )
 
 

@@ -66,6 +66,9 @@ class Train(Settings):
     """Passes over the domain corpus. 1 where neither epochs nor tokens is given."""
     tokens: Count | None = Field(None, gt=0)
     """Domain and replay tokens together, instead of epochs."""
+    packer: str = "best_fit"
+    """How documents are put into rows (pretrain/packers): best_fit, concatenate, one_per_row, length_buckets. All keep
+    every token; best_fit cuts the fewest documents."""
     batch_tokens: Count = Field(65536, gt=0)
     """Tokens per optimizer step, padding included: rounded to whole rows."""
     micro_batch_tokens: Count = Field(8192, gt=0)

@@ -86,6 +86,7 @@ def test_every_fault_is_said_at_once_with_field_value_and_nearest_name() -> None
         ({"train": {"base": {"scratch": {"num_hidden_layers": 2}}}}, "train.base.scratch.hidden_size"),
         ({"train": {"base": {"scratch": {"vocab_size": 9}}}}, "vocab_size = 9: comes from the tokenizer"),
         ({"train": {"base": {"scratch": {}}}}, "shards.tokenizer: needed to train from scratch"),
+        ({"train": {"base": "m", "packer": "best_fti"}}, "train.packer = 'best_fti': there is no"),
         ({"train": None}, "shards.tokenizer: needed without train.base"),
         ({"curate": {"measures": ["gopher_qualty"]}}, "did you mean 'gopher_quality'?"),
         ({"curate": {"measures": ["gopher_quality"]}}, "which no family in curate.measures takes"),

@@ -20,6 +20,7 @@ from outcomes import metrics, only_curated, postgrad, python, weights, write_rec
 from small import TRAIN, small_recipe
 
 from curate.ledger import read_ledger
+from curate.plugins import siblings
 from curate.shards.fault import Fault
 from curate.shards.seal import checksums, sealed_with
 from pipelines.cards import model_card
@@ -71,8 +72,9 @@ def pieces(stream: Any) -> Iterator[tuple[str, int, int, np.ndarray]]:
                 yield stream.corpora[corpus].name, int(document), int(start), ids
 
 
-def test_an_epoch_is_every_token_of_every_document_once(trained: RunFolder, corpus: Path) -> None:
-    stream = stream_of(changed(corpus, epochs=1), trained)
+@pytest.mark.parametrize("packer", siblings("pretrain.packers"))
+def test_an_epoch_is_every_token_of_every_document_once(trained: RunFolder, corpus: Path, packer: str) -> None:
+    stream = stream_of(changed(corpus, epochs=1, packer=packer), trained)
     shards = datasets.load_from_disk(str(trained.shards / "domain" / "train"))
     found = sorted((d, start, ids.tolist()) for name, d, start, ids in pieces(stream) if name == "domain")
     assert len(found) > len(shards)  # documents are split over rows
@@ -293,6 +295,7 @@ def test_the_card_says_what_the_model_is_made_of(trained: RunFolder) -> None:
     ("settings", "field"),
     [
         ({"sequence_length": 32}, "train.sequence_length = 64; it would be 32"),
+        ({"packer": "concatenate"}, 'train.packer = "best_fit"; it would be "concatenate"'),
         ({"replay": 0.2}, "train.replay = 0.1; it would be 0.2"),
         ({"optimizer": {"lr": 1e-4}}, "train.optimizer.lr = null; it would be 0.0001"),
         ({"base": {"scratch": {**TRAIN["base"]["scratch"], "hidden_size": 64}}}, "train.base.scratch.hidden_size = 32"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrain.packers.best_fit import BestFit
+from pretrain.packers.concatenate import Concatenate
+from pretrain.packers.length_buckets import LengthBuckets
+from pretrain.packers.one_per_row import OnePerRow
 from pretrain.rows import Packer, Plan
 
-PACKERS: list[Packer] = [BestFit()]  # the laws below hold for every sibling
+PACKERS: list[Packer] = [BestFit(), Concatenate(), OnePerRow(), LengthBuckets()]  # the laws below hold for all
 
 
 def rows_of(plan: Plan) -> list[list[tuple[int, int, int]]]:
@@ -68,6 +73,33 @@ def test_best_fit_equals_the_oracle_on_many_documents(row_length: int) -> None:
     assert plan.fill > 0.97
 
 
+def test_concatenating_fills_every_row_but_the_last_and_cuts_at_nearly_every_row() -> None:
+    plan = Concatenate().plan(np.array([14, 7, 5, 2, 3]), 8)  # Ding et al. 2024, figure 1: three of five are broken
+    assert plan.row_tokens.tolist() == [8, 8, 8, 7]
+    assert np.bincount(plan.document).tolist() == [2, 2, 2, 1, 1]
+    lengths = np.random.default_rng(2).integers(0, 90, 1_000)
+    plan = Concatenate().plan(lengths, 64)
+    assert (plan.row_tokens[:-1] == 64).all()
+    assert len(plan) == -(-lengths.sum() // 64)
+    placed = plan.document.astype(np.int64) * 1_000 + plan.start
+    assert (np.diff(placed) > 0).all()  # in the order of the text
+
+
+def test_one_per_row_never_puts_two_documents_together() -> None:
+    plan = OnePerRow().plan(np.array([9, 0, 5, 12]), 6)
+    assert rows_of(plan) == [[(0, 0, 6)], [(0, 6, 3)], [(2, 0, 5)], [(3, 0, 6)], [(3, 6, 6)]]
+
+
+def test_a_length_bucket_holds_neighbours_in_length() -> None:
+    lengths = np.random.default_rng(4).integers(1, 150, 2_000)
+    plan = LengthBuckets().plan(lengths, 128)
+    rows = [[length for _, _, length in row] for row in rows_of(plan)]
+    assert all(longer[-1] >= shorter[0] for longer, shorter in pairwise(rows))
+    assert all(sum(row) + following[0] > 128 for row, following in pairwise(rows))
+    assert max(max(row) - min(row) for row in rows if len(row) > 1) < 30
+    assert max(map(len, rows)) > 10
+
+
 def test_ding_figure_1_has_four_rows_and_one_cut() -> None:
     # Ding et al. 2024, figure 1: documents of 14, 7, 5, 2 and 3 tokens, rows of 8
     plan = BestFit().plan(np.array([14, 7, 5, 2, 3]), 8)
@@ -117,4 +149,5 @@ def test_the_plan_is_the_same_every_time() -> None:
 def test_no_documents_give_no_rows() -> None:
     plan = BestFit().plan(np.zeros(0, np.int32), 8)
     assert (len(plan), plan.n_tokens, plan.fill) == (0, 0, 1.0)
-    assert len(BestFit().plan(np.zeros(3, np.int32), 8)) == 0
+    for packer in PACKERS:
+        assert len(packer.plan(np.zeros(0, np.int32), 8)) == len(packer.plan(np.zeros(3, np.int32), 8)) == 0
