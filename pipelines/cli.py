@@ -125,14 +125,29 @@ def report(run: RunArgument) -> None:
 
 
 @app.command()
-def explain(run: RunArgument, id: Annotated[str, typer.Argument(metavar="ID", help="A document's ledger id.")]) -> None:
-    """Tell one document's story: where it came from, what was measured, why it stayed or left, where it is."""
+def explain(
+    run: RunArgument,
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="A document's ledger id.")] = None,
+    step: Annotated[int | None, typer.Option(min=1, help="A step of the training, in place of a document.")] = None,
+    row: Annotated[int | None, typer.Option(min=0, help="Only this row of the step.")] = None,
+) -> None:
+    """Tell one document's story, from its file to the steps that trained on it; or what stood in one step."""
+    from curate.shards.fault import Fault
     from pipelines.explain import explain as tell
+    from pipelines.explain_training import explain_step
     from pipelines.folder import RunFolder
 
     folder = RunFolder.existing(run)
-    print(tell(folder.path, id))
-    print(folder.curated / "ledger")
+    if (id is None) == (step is None):
+        raise Fault(
+            "name a document or a step", hint="postgrad explain RUN notes/17  or  postgrad explain RUN --step 12"
+        )
+    if step is not None:
+        print(explain_step(folder, step, row))
+        print(folder.training / "metrics.jsonl")
+    else:
+        print(tell(folder.path, str(id)))
+        print(folder.curated / "ledger")
 
 
 @app.command()

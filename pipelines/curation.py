@@ -56,6 +56,7 @@ from pipelines.made_from import as_read, curation_fingerprint, language_models
 from pipelines.progress import Passes, passes, say
 from pipelines.recipe import Recipe
 from pipelines.recorded import Recorded, record_sources, recorded_sources
+from pipelines.report.fit import tokenizer_fit
 from pipelines.report.numbers import curation_numbers
 from pipelines.tokenizer import prepare_tokenizer
 
@@ -257,6 +258,7 @@ class _Curation:
         settings = self.recipe.curate
         card = Trained.open(self.run_folder.work / "domain").card if settings.domain and settings.domain.seeds else None
         numbers = curation_numbers(at, as_json(book), found, domain=card, settings=settings)
+        numbers["fertility"] = tokenizer_fit(at, tokenizer, self._corpora(), settings.pii.presidio)
         write_json(at / "curated" / "report.json", numbers)
         seal(at / "curated", self.fingerprint)
         # curated last: where it stands, the shards stand

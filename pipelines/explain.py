@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from curate.shards.fault import Fault
+from pipelines.explain_training import trained_in
+from pipelines.folder import RunFolder
 from pipelines.report.charts import language_words
 from pipelines.report.facts import MIXED, PERSONAL
 from pipelines.report.formats import NO_BREAK, count, fixed, number, plural, share
@@ -53,6 +55,7 @@ def explain(run: Path, id: str) -> str:
     lines += _section("duplicates", _duplicates(row, ledger))
     lines += _section("split", [row["split"]] if row["split"] else [])
     lines += _section("shard", [_shard(row)] if row["shard"] else [])
+    lines += _section("trained", trained_in(RunFolder(run), row["shard"], id) if row["shard"] else [])
     return _printable("\n".join(lines + _excerpt(run, row)))
 
 

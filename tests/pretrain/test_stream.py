@@ -16,6 +16,7 @@ from curate.shards.corpus import write_manifest
 from curate.shards.fault import Fault
 from curate.shards.format import TokenBatch, shard_name, token_dtype, write_shard_file, write_split_info
 from pretrain.order import apportion, epoch_order, row_counts, turns
+from pretrain.provenance import of_document, of_step
 from pretrain.rows import NO_TARGET, PADDING, Batch
 from pretrain.stream import Corpus, Stream, replay_corpora
 
@@ -307,3 +308,20 @@ def test_the_order_of_an_epoch_is_a_fixed_function() -> None:
     assert epoch_order(1, "domain", 0, 8).tolist() == [7, 3, 0, 2, 6, 5, 1, 4]
     assert epoch_order(1, "domain", 1, 8).tolist() == [3, 7, 0, 6, 4, 2, 5, 1]
     assert sorted(epoch_order(7, "web", 3, 1000).tolist()) == list(range(1000))
+
+
+def test_the_steps_of_every_document_are_the_documents_of_every_step(corpora: list[Corpus]) -> None:
+    stream = stream_of(corpora)
+    by_step = [piece for step in range(stream.steps) for piece in of_step(stream, step)]
+    by_document = [
+        piece
+        for packed in stream.corpora
+        for document in range(len(packed.split))
+        for piece in of_document(stream, packed.name, document)
+    ]
+    assert sorted(by_document) == sorted(by_step)
+    assert {piece.corpus for piece in by_step} == {"domain", "web", "books"}
+    whole = joined([stream.batch(step) for step in range(stream.steps)])
+    assert len(by_step) == (whole["segment_corpus"] != PADDING).sum()
+    again = of_document(stream, "domain", by_step[0].document)
+    assert len({piece.step for piece in again}) > 1  # two and a half epochs

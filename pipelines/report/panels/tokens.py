@@ -28,8 +28,18 @@ class Tokens:
                 for corpus, manifest in run.manifests.items()
                 if manifest.get("tokenizer")
             ],
+            "fit": _fit(run.curation.get("fertility")),
             "ledger": _ledger(run.token_ledger),
         }
+
+
+def _fit(fertility: dict[str, Any] | None) -> dict[str, Any] | None:
+    """How the tokenizer fits, with the verdict on more vocabulary in words."""
+    if not fertility or not any(row["tokens"] for row in fertility["sources"]):
+        return None
+    savings = fertility["savings"]
+    most = max(savings, key=lambda row: row["share"]) if savings else None
+    return fertility | {"most": most, "pays": most is not None and most["share"] >= fertility["pays_from"]}
 
 
 def _in_order(corpora: dict[tuple[str, str], dict[str, int]]) -> list[tuple[tuple[str, str], dict[str, int]]]:
