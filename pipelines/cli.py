@@ -151,6 +151,20 @@ def explain(
 
 
 @app.command()
+def export(
+    run: RunArgument,
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A folder or fsspec URL that is not there yet.")],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="parquet, datatrove, megatron; or package.module:Name.")],
+    corpus: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this corpus; again for more.")] = None,
+) -> None:
+    """Write the shards in a format that other trainers read, and read it back to be sure."""
+    from pipelines.export import export as write
+    from pipelines.folder import RunFolder
+
+    print(write(RunFolder.existing(run), to, out, list(corpus or ())))
+
+
+@app.command()
 def audit(
     run: RunArgument,
     source: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this source; again for more.")] = None,
