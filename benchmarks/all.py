@@ -30,14 +30,17 @@ SIZES = {
     "measuring": "--mb 60 --part 10",
     "html_extraction": "",
     "minhash_signatures": "--mb 200 --part 20",
+    "near_duplicates": "--rounds 3",
+    "planted_leaks": "--plants 250",
     "languages": "",
     "curation": "--mb 200 --peer-rounds 1 --more 1000",
     "stages": "--mb 200",
     "memory": "--gb 0.5 1 2 5",
+    "dedup_scale": "--million 1 2 4 8 --crowded 1 2 4",
     "packing": "--documents 2_000_000 --tokens 40_000_000",
     "training": "--tokens 32_000",
 }
-WITHOUT_TEXT = {"packing"}
+WITHOUT_TEXT = {"dedup_scale", "packing"}
 
 
 def main(line: list[str] | None = None) -> int:

@@ -24,10 +24,11 @@ from benchmarks.corpus import documents
 from benchmarks.datatrove_words import Expression
 from benchmarks.texts import in_batches, n_bytes, up_to
 from curate.dedup.minhash import SCHEME, signatures
-from curate.dedup.shingles import shingles
+from curate.dedup.shingles import ShingleRecipe, shingles
 from curate.text import TextBatch
 
 WORDS, BANDS, ROWS, SEED = 5, 14, 8, 1
+RECIPE = ShingleRecipe("words", WORDS)
 PERMUTATIONS = BANDS * ROWS
 CHECKED = 100  # documents whose signatures are held against datasketch's
 _WORD = re.compile(r"\w+")
@@ -72,7 +73,7 @@ def _entrant(name: str, work: Contender, some: list[str], whole: list[str]) -> E
 
 
 def ours(texts: list[str]) -> object:
-    return [signatures(TextBatch.of(some), WORDS, PERMUTATIONS, SEED) for some in in_batches(texts)]
+    return [signatures(TextBatch.of(some), RECIPE, PERMUTATIONS, SEED) for some in in_batches(texts)]
 
 
 def _from_words_on(part: list[str], whole: list[str]) -> Entrant:
@@ -81,7 +82,7 @@ def _from_words_on(part: list[str], whole: list[str]) -> Entrant:
         batch.words  # noqa: B018  found once per batch and shared with all measures of a run
 
     def work(_: list[str]) -> object:
-        return [signatures(batch, WORDS, PERMUTATIONS, SEED) for batch in batches]
+        return [signatures(batch, RECIPE, PERMUTATIONS, SEED) for batch in batches]
 
     return _entrant("ours, from words on", work, part, whole)
 
@@ -151,7 +152,7 @@ def check(texts: list[str]) -> str:
     batch = TextBatch.of(sample)
     offsets, hashes = shingles(batch, WORDS)
     low = (hashes & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-    for i, row in enumerate(signatures(batch, WORDS, PERMUTATIONS, SEED)):
+    for i, row in enumerate(signatures(batch, RECIPE, PERMUTATIONS, SEED)):
         oracle = datasketch.MinHash(PERMUTATIONS, seed=SEED, hashfunc=int, scheme=SCHEME)
         oracle.update_batch(low[offsets[i] : offsets[i + 1]].tolist())
         if not np.array_equal(oracle.hashvalues, row):

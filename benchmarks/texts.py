@@ -46,6 +46,11 @@ def every_kind(data: Path) -> Iterator[str]:
     return _by_turns(*medical, _opinions(data), _statutes(data), _pages(data), _novels(data))
 
 
+def abstracts_and_the_rest(data: Path) -> tuple[Iterator[str], Iterator[str]]:
+    """(review abstracts, all English that is none, by turns): text held out, and text of other kinds to train on."""
+    return _abstracts(data), _by_turns(_sections(data), _opinions(data), _statutes(data), _pages(data), _novels(data))
+
+
 def in_batches(documents: list[str], n_bytes: int = 8 << 20) -> Iterator[list[str]]:
     """As readers cut them, nearly."""
     ends = np.cumsum([len(text) for text in documents]) // n_bytes

@@ -16,12 +16,15 @@ _TEXTS = (
 
 def warm_up() -> None:
     """Call every kernel of the sift pass once, on a batch of a few words. Starts no thread that a fork would miss."""
-    from curate.contamination import NgramIndex
+    from curate.boilerplate import Passages, without
+    from curate.contamination import resolve, rules_of
+    from curate.dedup.anchors import anchored_runs, anchors, filter_of
     from curate.memory import keep_memory
+    from curate.ngram_index import NgramIndex
     from curate.passes.sift import Sifter
     from curate.plugins import siblings
     from curate.records import Place, batches, document
-    from curate.settings import Curate, Source
+    from curate.settings import Contamination, Curate, Source
     from curate.text import TextBatch
 
     keep_memory()
@@ -30,4 +33,10 @@ def warm_up() -> None:
     for raw in batches([document(Place("-"), i, text) for i, text in enumerate(_TEXTS)]):
         sifter.sift(raw)
     some = TextBatch.of(list(_TEXTS))
-    NgramIndex.build([(["a", "b"], some)], 13).scan(some)
+    for rule in rules_of(Contamination()):
+        index = NgramIndex.build([(["a", "b"], some)], rule.words, rule.shortest)
+        resolve(rule, index, rule.scan(index, some), 10)
+    anchors(some, 40)
+    anchored_runs(some, 40, filter_of([], 0))
+    passages = Passages.of(some, "line")
+    without(some, passages, passages.words > 0)

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 Role = Literal["domain", "general", "control", "benchmark"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -121,18 +132,138 @@ class Source(Settings):
         return self
 
 
+class Target(Settings):
+    """What bands and rows are chosen for: the fewest false candidates among the settings that reach the recall at that
+    Jaccard with so many permutations (curate/dedup/bands.py)."""
+
+    recall: float = Field(0.95, gt=0, lt=1)
+    """Share of the pairs of that Jaccard that are to become candidates."""
+    jaccard: float = Field(0.8, gt=0, lt=1)
+    """Pairs more alike are found more often still."""
+    permutations_at_most: int = Field(256, ge=1, le=4096)
+    """bands x rows, at most: time and 4 bytes of each document. 256 gives 21 x 9 for {recall: 0.95, jaccard: 0.8}, 512
+    gives 34 x 11."""
+
+
+class BestOf(Settings):
+    measure: str = Field(min_length=1)
+    """A measure by name, such as domain_score or words: the copy with the best value stays."""
+    prefer: Literal["high", "low"] = "high"
+
+
+class Earliest(Settings):
+    earliest: str = Field(min_length=1)
+    """The field of a record that holds its date (ISO 8601, or a year): the earliest copy stays, those without one
+    last."""
+
+
+class SourcesFirst(Settings):
+    sources: list[Name] = Field(min_length=1)
+    """Sources in the order in which their copies stay; those that are not named come last."""
+
+
+def _kind_of_policy(given: object) -> str | None:
+    """Which kind of policy is meant, so that what is wrong with it is said of that one alone."""
+    if isinstance(given, BestOf | Earliest | SourcesFirst):
+        return type(given).__name__
+    if isinstance(given, list | tuple | str):
+        return "[name]" if isinstance(given, str) else "[list]"
+    named = {"measure": "BestOf", "prefer": "BestOf", "earliest": "Earliest", "sources": "SourcesFirst"}
+    return next((kind for field, kind in named.items() if isinstance(given, dict) and field in given), None)
+
+
+_POLICY = Discriminator(
+    _kind_of_policy,
+    custom_error_type="policy",
+    custom_error_message="should be longest, lowest_id, {measure: NAME}, {earliest: FIELD}, {sources: [NAME]}, or a "
+    "list of these",
+)
+_Named = Annotated[Literal["longest", "lowest_id"], Tag("[name]")]
+_Best = Annotated[BestOf, Tag("BestOf")]
+_Earliest = Annotated[Earliest, Tag("Earliest")]
+_Sources = Annotated[SourcesFirst, Tag("SourcesFirst")]
+KeepPolicy = Annotated[_Named | _Best | _Earliest | _Sources, _POLICY]
+_Policies = Annotated[list[KeepPolicy], Field(min_length=1), Tag("[list]")]
+Keep = Annotated[_Named | _Best | _Earliest | _Sources | _Policies, _POLICY]
+Size = Annotated[int, Field(ge=1)]
+Weight = Annotated[int, Field(ge=1, le=255)]
+
+
+class Boilerplate(Settings):
+    """Lines or paragraphs that stand in many documents of one source: navigation, licences, page headers."""
+
+    unit: Literal["line", "paragraph"] = "line"
+    """What is counted and cut. Paragraphs are parted by blank lines."""
+    documents: int = Field(20, ge=2)
+    """Documents of a source that a unit of text must stand in, at least."""
+    share: float = Field(0.0, ge=0, le=1)
+    """Share of the source's documents it must stand in, at least, on top."""
+    words: int = Field(4, ge=1)
+    """Shorter ones are headings (`Methods`, `(a) Repealed.`) and never count."""
+    action: Literal["count", "remove", "mask"] = "count"
+    """count: reported only. remove: cut from the text, the document stays. mask: [boilerplate] stands in its place."""
+
+
+class Spans(Settings):
+    """Runs of words that stand in more than one document (Lee et al. 2021, exact substrings)."""
+
+    words: int = Field(40, ge=10, le=1000)
+    """Length from which a run counts. Lee et al. take 50 BPE tokens: about 40 words of English."""
+    action: Literal["ignore", "report", "remove"] = "report"
+    """remove: cut from every document but the one of lowest id that stays; a document that is nothing else leaves."""
+
+
 class Duplicates(Settings):
     shingle_words: int = Field(5, ge=1, le=64)
     """Words per shingle. 5 as in datatrove, FineWeb and Lee et al. 2021; larger finds only longer verbatim runs."""
+    shingle_characters: int | None = Field(None, ge=2, le=64)
+    """Characters per shingle instead, for text without spaces between words (Chinese, Japanese, Thai). null: words."""
     bands: int = Field(14, ge=1, le=512)
     """LSH bands. More bands find more, and more that is not. 14 x 8 is FineWeb's setting: P(candidate) = 0.92 at J =
     0.8."""
     rows: int = Field(8, ge=1, le=64)
     """Signature values per band. More rows find less."""
+    target: Target | None = None
+    """Choose bands and rows for {recall: 0.95, jaccard: 0.8}, in place of giving them. null: as given."""
     verify_at_least: float = Field(0.8, ge=0, le=1)
     """Least exact Jaccard of the two shingle sets for a candidate pair to count as near-duplicates."""
-    keep: Literal["longest", "lowest_id"] = "longest"
-    """Which copy stays; ties break on the lowest id."""
+    keep: Keep = "longest"
+    """Which copy stays: longest, lowest_id, {measure: NAME}, {earliest: FIELD}, {sources: [A, B]}, or a list of them,
+    each for ties of the one before. Ties that remain break on the lowest id."""
+    rehydrate: Annotated[dict[Size, Weight], Field(min_length=1)] | None = None
+    """Weight of a copy that stays, by the size of its cluster: how often an epoch trains on it. A cluster takes the
+    weight of the largest size it reaches; {1: 1, 2: 2, 3: 3, 5: 5, 100: 8, 1000: 1} is FineWeb-2's. Where several
+    copies of a cluster stay, each counts itself and those that left for it. Held-out text weighs 1. null: once."""
+    against: list[str] = []
+    """Folders of indexes (`postgrad index build`) of corpora already published: what they hold leaves, their copy
+    named."""
+    boilerplate: Boilerplate = Boilerplate()
+    spans: Spans = Spans()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bands_of_target(cls, given: object) -> object:
+        if not isinstance(given, dict) or given.get("target") is None:
+            return given
+        try:
+            target = Target.model_validate(given["target"])
+        except ValidationError:
+            return given  # told field by field
+        from curate.dedup.bands import choose_bands
+
+        bands, rows = choose_bands(target.recall, target.jaccard, target.permutations_at_most)
+        asked = given.get("bands", bands), given.get("rows", rows)
+        if asked != (bands, rows):
+            raise ValueError(
+                f"target chooses {bands} bands x {rows} rows, and bands x rows says {asked[0]} x {asked[1]}: leave out "
+                "target, or both bands and rows"
+            )
+        return {**given, "bands": bands, "rows": rows}
+
+    @field_validator("rehydrate")
+    @classmethod
+    def _ascending(cls, weights: dict[int, int] | None) -> dict[int, int] | None:
+        return None if weights is None else dict(sorted(weights.items()))
 
 
 class Domain(Settings):
@@ -213,18 +344,98 @@ class Contamination(Settings):
     common_in: int = Field(10, ge=1)
     """An n-gram that stands in more than so many training documents is a common phrase, not a leak (GPT-3, Brown et al.
     2020, appendix C). Smaller removes fewer documents."""
+    containment_words: int = Field(8, ge=4, le=64)
+    """Words of the n-grams of the second rule: 8 as in Tulu 3."""
+    containment_at_least: float | None = Field(0.5, gt=0, le=1)
+    """Second rule: a training document leaves that shares so much of its own, or of the item's, n-grams of
+    containment_words with one held-out or benchmark item (Tulu 3: 0.5). null: switched off."""
+
+
+class ByGroup(Settings):
+    group: str = Field(min_length=1)
+    """Field of a record that names its group (patient, case, journal): groups are held out whole, as clusters are."""
+
+
+class ByTime(Settings):
+    time: str = Field(min_length=1)
+    """Field of a record that holds its date (ISO 8601, or a year): the latest text is held out. Records without one are
+    trained on, and clusters with a copy that is older than the cut. A general source without any date is dealt by
+    cluster."""
+    validation_from: str | int | None = None
+    test_from: str | int | None = None
+    """Dates from which on text is held out. null: the latest share, as `validation` and `test` say."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ByTime:
+        from curate.dates import moment
+
+        given = {"validation_from": self.validation_from, "test_from": self.test_from}
+        begins = {name: value for name, value in given.items() if value is not None}
+        if wrong := [f"{name} {value!r}" for name, value in begins.items() if moment(value) is None]:
+            raise ValueError(f"{wrong[0]} is no date: write 2023, 2023-06 or 2023-06-30")
+        if self.test_from is None and self.validation_from is not None:
+            raise ValueError("validation_from without test_from: give both, test_from alone, or neither")
+        if len(begins) == 2 and (moment(self.validation_from) or 0) >= (moment(self.test_from) or 0):
+            raise ValueError(f"validation_from {self.validation_from} should be before test_from {self.test_from}")
+        return self
+
+
+class BySource(Settings):
+    validation_sources: list[Name] = []
+    test_sources: list[Name] = []
+    """Sources that are held out whole. All other domain text is trained on; `validation` and `test` then speak of the
+    general sources that are not named."""
+
+    @model_validator(mode="after")
+    def _some(self) -> BySource:
+        if not self.test_sources and not self.validation_sources:
+            raise ValueError("name test_sources, validation_sources or both")
+        return self
+
+
+def _kind_of_split(given: object) -> str:
+    """Which kind of split is meant, so that what is wrong with it is said of that one alone."""
+    if not isinstance(given, dict):
+        return type(given).__name__ if isinstance(given, ByGroup | ByTime | BySource) else "[cluster]"
+    named = {"ByTime": {"time", "test_from", "validation_from"}, "BySource": {"test_sources", "validation_sources"}}
+    return next((kind for kind, fields in named.items() if fields & set(given)), "ByGroup")
+
+
+By = Annotated[
+    Annotated[Literal["cluster"], Tag("[cluster]")]
+    | Annotated[ByGroup, Tag("ByGroup")]
+    | Annotated[ByTime, Tag("ByTime")]
+    | Annotated[BySource, Tag("BySource")],
+    Discriminator(_kind_of_split),
+]
 
 
 class Split(Settings):
-    validation: float = Field(0.02, ge=0, lt=1)
-    """Share of clusters, not of documents: a cluster of near-duplicates stands on one side, whole."""
-    test: float = Field(0.02, ge=0, lt=1)
+    validation: float = Field(0.02, ge=0)
+    """Below 1 a share, else a number of documents (or tokens, see `sizes`), of the domain and of each general source. A
+    cluster of near-duplicates stands on one side, whole, so shares are of clusters, and numbers right within one."""
+    test: float = Field(0.02, ge=0)
     """As above. Control sources are test text throughout: nothing is ever trained on them."""
-    by: Literal["cluster"] = "cluster"
+    by: By = "cluster"
+    """What is held out together: cluster, {group: FIELD}, {time: FIELD} or {test_sources: [NAME]}. Clusters always
+    are."""
+    stratified: bool = False
+    """Every source gives its share to the last document, in place of about its share. A corpus that grows then may move
+    documents between sides."""
+    sizes: Literal["documents", "tokens"] = "documents"
+    """What shares and numbers are of. Tokens are reckoned from each document's bytes, by source, with the tokenizer's
+    own ratio where there is one yet."""
+
+    @field_validator("validation", "test")
+    @classmethod
+    def _whole(cls, size: float) -> float:
+        if size > 1 and size != round(size):
+            raise ValueError("should be a share below 1, or a whole number of documents or tokens")
+        return size
 
     @model_validator(mode="after")
     def _something_left(self) -> Split:
-        if self.validation + self.test >= 1:
+        if sum(size for size in (self.validation, self.test) if size < 1) >= 1:
             raise ValueError(f"validation {self.validation} and test {self.test} leave nothing to train on")
         return self
 

@@ -25,6 +25,8 @@ DSIR = Measure(
     "log importance weight of the domain against general text, over hashed word uni- and bigrams",
     "DSIR (Xie et al. 2023), section 4",
 )
+RECORDED = ("n_bytes", "n_chars", "language_score")
+"""What else of a document is a number, and may say which of its copies stays."""
 
 
 def sifted_measures(curate: Curate) -> dict[str, Measure]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from curate.settings import BySource, ByTime
 from curate.shards.fault import Fault
 from pipelines.forecast import Forecast
 from pipelines.recipe import Recipe
@@ -72,17 +73,29 @@ def _unread(plan: Planned) -> Iterator[Remark]:
 
 
 def _held_out(plan: Planned) -> Iterator[Remark]:
-    n, share = plan.test_documents, plan.recipe.curate.split.test
-    documents = sum(look.documents for look in plan.of_role("domain"))
-    wider = min(0.2, round(1.2 * TEST_DOCUMENTS / documents, 3)) if documents else 0.2
+    n = plan.test_documents
     if n < CLUSTERS:
         why = f"below {CLUSTERS} clusters no interval can be given, and an empty test set ends the run"
     elif n < TEST_DOCUMENTS:
         why = "so few give a wide interval: small gains will not be told from chance"
     else:
         return
-    change = f"--set curate.split.test={wider}" if wider > share else "more domain documents"
-    yield Remark(f"about {n:,} test documents of the domain are expected", why, change)
+    yield Remark(f"about {n:,} test documents of the domain are expected", why, _wider(plan))
+
+
+def _wider(plan: Planned) -> str:
+    """The change that holds out more."""
+    split, documents = plan.recipe.curate.split, sum(look.documents for look in plan.of_role("domain"))
+    if isinstance(split.by, BySource):
+        return "more sources in curate.split.by.test_sources"
+    if isinstance(split.by, ByTime) and split.by.test_from is not None:
+        return "an earlier curate.split.by.test_from"
+    if split.test >= 1:
+        if split.sizes == "tokens" or documents < TEST_DOCUMENTS / 0.2:
+            return "a larger curate.split.test" if split.sizes == "tokens" else "more domain documents"
+        return f"--set curate.split.test={TEST_DOCUMENTS}"
+    wider = min(0.2, round(1.2 * TEST_DOCUMENTS / documents, 3)) if documents else 0.2
+    return f"--set curate.split.test={wider}" if wider > split.test else "more domain documents"
 
 
 def _controls(plan: Planned) -> Iterator[Remark]:

@@ -1,6 +1,6 @@
 """The curation stage: raw files to a sealed `curated/` and sealed `shards/`.
 
-    list inputs ▶ sift ▶ judge ▶ decide (duplicates, split, contamination) ▶ shard ▶ ledger ▶ numbers ▶ seal
+    list inputs ▶ sift ▶ judge ▶ trim ▶ decide (duplicates, split, contamination) ▶ shard ▶ ledger ▶ numbers ▶ seal
 
 Each pass leaves a sealed folder in `work/`, named by what went into it, so that an interrupted run goes on and a
 changed recipe does again only what the change touches. `curated/` and `shards/` appear whole at the very end.
@@ -8,34 +8,39 @@ changed recipe does again only what the change touches. `curated/` and `shards/`
 
 from __future__ import annotations
 
-import json
 import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from curate.classify.domain import Trained, told_from, train_domain
+from curate.dedup.shingles import ShingleRecipe
 from curate.engine import Pass, Progress, Where, cores, ready, run_pass
 from curate.engines.jobs import SlurmJobs
 from curate.memory import give_back
+from curate.passes.certify import certify
 from curate.passes.contaminate import decontaminate, require_text
 from curate.passes.decide import Corpus, require_held_out
 from curate.passes.enter import Enter
 from curate.passes.judge import Judge
 from curate.passes.parts import ShardPlan, plan_corpora
+from curate.passes.plant import plant
+from curate.passes.repeated import EDITS, find_repeated
 from curate.passes.score import Score
 from curate.passes.shard import Shard, join_shards
-from curate.passes.sift import Sift
+from curate.passes.sift import Sift, permutations
 from curate.passes.sifted import Sifted
+from curate.passes.token_sizes import bytes_per_token
+from curate.passes.trim import trim, trimmed
 from curate.pii.find import kinds
 from curate.rulebook import Rulebook, as_json, rulebook
-from curate.settings import Source
+from curate.settings import Source, TrainTokenizer
 from curate.shards.corpus import write_manifest
-from curate.shards.format import TERMS, write_split_info
+from curate.shards.format import TERMS, WEIGHT, write_split_info
 from curate.shards.seal import (
     ENGINE,
     begin,
@@ -49,21 +54,22 @@ from curate.shards.seal import (
     whole_folder,
     write_json,
 )
+from curate.split import TRAIN
 from curate.taken import scored_measures, sifted_measures
+from curate.tokenizing import Tokenizer
+from pipelines.curated import gather
 from pipelines.folder import RunFolder
 from pipelines.inputs import Inputs
 from pipelines.made_from import as_read, curation_fingerprint, language_models
 from pipelines.progress import Passes, passes, say
 from pipelines.recipe import Recipe
 from pipelines.recorded import Recorded, record_sources, recorded_sources
-from pipelines.report.fit import tokenizer_fit
-from pipelines.report.numbers import curation_numbers
-from pipelines.tokenizer import prepare_tokenizer
+from pipelines.tokenizer import given_tokenizer, prepare_tokenizer
 
 SPLITS = ("train", "validation", "test")
 DOMAIN = "domain"
 CHANGED = "give the recipe another name, or add --fresh to make it again"
-OVER_REMOVAL = 0.01  # of the training documents; AI2 backs off at a tenth of that
+OVER_REMOVAL = 0.01  # of the training documents; the report's alarm goes off at a tenth of that
 
 
 def curate(recipe: Recipe, run: RunFolder, *, fresh: bool = False, rejudge: bool = False) -> None:
@@ -110,7 +116,10 @@ class _Curation:
         units = [self._by_name[name] for name in sources]
         book, scored = self._score(sifted, units)
         judged = self._judge(sifted, scored, sources, book)
-        decided = self._decide(sifted, judged, units, benchmarks)
+        sifted, judged = self._trim(sifted, judged, sources)
+        decided = self._decide(sifted, scored, judged, units, benchmarks)
+        sifted = sifted.edited(decided / EDITS)
+        self._certify(sifted, decided)
         tokenizer = prepare_tokenizer(self.recipe, self.run_folder, sifted, decided)
         self._finish(sifted, scored, decided, tokenizer, book)
 
@@ -130,7 +139,7 @@ class _Curation:
             "filters": settings.filters,
             "language": {path: self.fingerprint["models"][path] for path in language_models(self.recipe)},
             "pii": {"count": kinds(settings.pii), "mask": settings.pii.mask, "presidio": settings.pii.presidio},
-            "sketch": [settings.duplicates.shingle_words, settings.duplicates.bands * settings.duplicates.rows, seed],
+            "sketch": [*astuple(ShingleRecipe.of(settings.duplicates)), permutations(settings), seed],
             "own_code": self.fingerprint["own_code"],
             "code": self.fingerprint["code"],
         }
@@ -208,13 +217,31 @@ class _Curation:
         }
         return self._pass("judged", plan, lambda at: Judge(at, sifted.folder, scored, sources, book))
 
-    def _decide(self, sifted: Sifted, judged: Path, units: Sequence[Source], benchmarks: Sifted) -> Path:
-        settings = self.recipe.curate
+    def _trim(self, sifted: Sifted, judged: Path, sources: Sequence[str]) -> tuple[Sifted, Path]:
+        """(texts, verdicts) after boilerplate was counted, and cut where the recipe says so."""
+        duplicates = self.recipe.curate.duplicates
         plan = {
             "judged": digest(sealed_with(judged)),
+            "boilerplate": duplicates.boilerplate.model_dump(mode="json"),
+        }
+        folder = self.run_folder.work / "trimmed"
+        if not is_fresh(folder, plan):
+            with whole_folder(folder, plan, goes_on=True) as at:
+                trim(at, sifted, judged, sources, duplicates, self.recipe.seed, self._run)
+        return trimmed(sifted, judged, folder)
+
+    def _decide(
+        self, sifted: Sifted, scored: Path | None, judged: Path, units: Sequence[Source], benchmarks: Sifted
+    ) -> Path:
+        settings, ratios = self.recipe.curate, self._bytes_per_token(sifted, units)
+        plan = {
+            "judged": digest(sealed_with(judged)),
+            "edits": [digest(sealed_with(folder.parent)) for folder in sifted.edits],
             "duplicates": settings.duplicates.model_dump(mode="json"),
+            "published": self.fingerprint["published"],
             "contamination": settings.contamination.model_dump(mode="json"),
             "split": settings.split.model_dump(mode="json"),
+            "bytes_per_token": ratios,
             "roles": {name: source["role"] for name, source in self._sources(benchmark=False).items()},
             "benchmarks": digest(sealed_with(benchmarks.folder)),
             "seed": self.recipe.seed,
@@ -225,15 +252,35 @@ class _Curation:
         with whole_folder(folder, plan) as at:
             corpus = Corpus.load(sifted, judged, units)
             with self._timed("dedup", corpus.amount(corpus.survivors)):
-                corpus.drop_duplicates(settings.duplicates)
-            corpus.assign_splits(settings.split, self.recipe.seed)
+                corpus.drop_published(settings.duplicates, self.recipe.seed)
+                corpus.drop_duplicates(settings.duplicates, scored)
+            write_json(at / "planted.json", plant(corpus, settings.duplicates, self.recipe.seed))
+            told = corpus.assign_splits(settings.split, self.recipe.seed, ratios)
             with self._timed("decontaminate", corpus.amount(corpus.kept)):
                 found = decontaminate(corpus, benchmarks, settings.contamination, at, self._where, self.bars)
+            if settings.duplicates.spans.action != "ignore":
+                with self._timed("spans", corpus.amount(corpus.side == TRAIN)):
+                    find_repeated(corpus, settings.duplicates, self.recipe.seed, at, self._where, self.bars)
             require_held_out(corpus, settings.split)
+            write_json(at / "copies.json", corpus.copies.numbers(corpus.kept) if corpus.copies else {})
             write_json(at / "contamination.json", found)
+            write_json(at / "split.json", {"settings": settings.split.model_dump(mode="json"), "told": told})
             warn_of_over_removal(found)
             corpus.write(at)
         return folder
+
+    def _bytes_per_token(self, sifted: Sifted, units: Sequence[Source]) -> dict[str, float]:
+        """By source, where sizes are of tokens and there is a tokenizer to ask already."""
+        if self.recipe.curate.split.sizes != "tokens" or isinstance(self.recipe.shards.tokenizer, TrainTokenizer):
+            return {}
+        return bytes_per_token(sifted, units, Tokenizer.load(given_tokenizer(self.recipe)))
+
+    def _certify(self, sifted: Sifted, decided: Path) -> None:
+        """What held-out text shares with training text, of the texts as they will be trained on."""
+        plan, folder = {"decided": digest(sealed_with(decided))}, self.run_folder.work / "certified"
+        if not is_fresh(folder, plan):
+            with whole_folder(folder, plan) as at:
+                certify(sifted, decided, self.recipe.curate, at, self._run)
 
     def _finish(self, sifted: Sifted, scored: Path | None, decided: Path, tokenizer: Path, book: Rulebook) -> None:
         """Write shards, documents, ledger and numbers beside their places, then rename them in."""
@@ -249,17 +296,13 @@ class _Curation:
             at = begin(made, plan)
         shards = plan_corpora(sifted, decided, self._corpora(), self.recipe.shards.shard_mb * 1e6)
         terms = [name for name in TERMS if any(getattr(source, name) is not None for source in self.recipe.sources)]
+        terms += [WEIGHT] if self.recipe.curate.duplicates.rehydrate else []
         self._run(Shard(at, shards, sifted, decided, tokenizer, terms))
         join_shards(at, shards)
         self._seal_shards(at, shards, tokenizer)
         measures = [*sifted_measures(self.recipe.curate), *scored_measures(self.recipe.curate)]
         self._run(Enter(at, sifted, scored, decided, shards, measures, self.recipe.curate.removed))
-        found = json.loads((decided / "contamination.json").read_text(encoding="utf-8"))
-        settings = self.recipe.curate
-        card = Trained.open(self.run_folder.work / "domain").card if settings.domain and settings.domain.seeds else None
-        numbers = curation_numbers(at, as_json(book), found, domain=card, settings=settings)
-        numbers["fertility"] = tokenizer_fit(at, tokenizer, self._corpora(), settings.pii.presidio)
-        write_json(at / "curated" / "report.json", numbers)
+        gather(at, self.run_folder.work, self.recipe.curate, book, tokenizer, self._corpora())
         seal(at / "curated", self.fingerprint)
         # curated last: where it stands, the shards stand
         put_in_place(at / "shards", self.run_folder.shards)
@@ -337,9 +380,10 @@ def engine_of(recipe: Recipe) -> Where:
 def warn_of_over_removal(found: dict[str, Any]) -> None:
     """Aloud where decontamination takes much: then it meets phrases of the genre rather than leaks."""
     for name, one in found.items():
-        share = one["removed"] / max(1, one["training_documents"])
+        share = sum(rule["removed"] for rule in one["rules"]) / max(1, one["training_documents"])
         if share > OVER_REMOVAL:
+            words = " or ".join(str(rule["words"]) for rule in one["rules"])
             say(
-                f"warning: {share:.1%} of the training documents share {one['ngram_words']} words with {name} text and "
+                f"warning: {share:.1%} of the training documents share runs of {words} words with {name} text and "
                 f"leave. If the report shows set phrases, lower curate.contamination.common_in ({one['common_in']})"
             )

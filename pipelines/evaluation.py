@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from curate.ledger import read_ledger
 from curate.shards.corpus import ShardSplit
@@ -117,8 +119,18 @@ def held_out_sets(recipe: Recipe, run: RunFolder) -> list[Any]:
         ids = split.ids.take(documents).to_pylist()
         words = count_words(run.curated / "documents" / "test", name, ids)
         clusters = [cluster[i] or i for i in ids]
-        sets.append(HeldOut(name, roles.get(name, "domain"), "test", folder / "test", documents, clusters, words))
+        role, touched = roles.get(name, "domain"), touched_documents(run, ids)
+        sets.append(HeldOut(name, role, "test", folder / "test", documents, clusters, words, touched))
     return sets
+
+
+def touched_documents(run: RunFolder, ids: list[str]) -> npt.NDArray[np.bool_] | None:
+    """Which documents share 13 words in a row with training text, as the certificate says; None: there is none."""
+    path = run.curated / "certificate.parquet"
+    if not path.exists():
+        return None
+    shares = pq.read_table(path, columns=["id", "containment"], filters=pc.field("containment") > 0)
+    return pc.is_in(pa.array(ids, pa.large_string()), shares["id"].combine_chunks()).to_numpy(zero_copy_only=False)
 
 
 def count_words(folder: Path, corpus: str, ids: list[str]) -> npt.NDArray[np.int64]:

@@ -78,8 +78,9 @@ def _origin(row: Row) -> str:
 def _text_line(row: Row) -> str:
     if row["fate"] == "quarantined":
         return f"not readable; the raw record has {plural(row['n_bytes'], 'byte')}"
-    cleaned = row.get("bytes_cleaned")
+    cleaned, trimmed = row.get("bytes_cleaned"), row.get("bytes_trimmed")
     took = f"; the cleaners took {plural(cleaned, 'byte')}" if cleaned else ""
+    took += f"; {plural(trimmed, 'byte')} of repeated text were cut" if trimmed else ""
     return f"{plural(row['n_bytes'], 'byte')}, {plural(row['n_chars'], 'character')}{took}"
 
 
@@ -175,8 +176,11 @@ def _fails(value: float, rule: Row) -> bool:
 
 
 def _duplicates(row: Row, ledger: ds.Dataset) -> list[str]:
+    if row["reason"] == "published_duplicate":
+        return [f"matched {row['duplicate_of']}, which is published, similarity {fixed(row['similarity'], 3)}"]
     if not row["cluster"]:
-        return [] if row["stage"] in ("read", "clean", "judge") else ["none"]  # these left before it was looked for
+        left_before = row["stage"] in ("read", "clean", "judge", "boilerplate")
+        return [] if left_before else ["none"]
     columns = ["id", "fate", "reason", "split", "similarity"]
     members = ledger.to_table(columns=columns, filter=ds.field("cluster") == row["cluster"]).to_pylist()
     others = sorted((member for member in members if member["id"] != row["id"]), key=lambda member: member["id"])
@@ -192,7 +196,8 @@ def _duplicates(row: Row, ledger: ds.Dataset) -> list[str]:
 
 
 def _shard(row: Row) -> str:
-    return f"shards/{row['shard']}, row {count(row['row'])}, {plural(row['tokens'], 'token')}"
+    often = f", trained on {row['weight']} times an epoch" if (row.get("weight") or 1) > 1 else ""
+    return f"shards/{row['shard']}, row {count(row['row'])}, {plural(row['tokens'], 'token')}{often}"
 
 
 def _excerpt(run: Path, row: Row) -> list[str]:

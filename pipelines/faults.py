@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from curate.plugins import nearest_hint
 from curate.settings import Role
-from pipelines.names import at, listed
+from pipelines.names import at, listed, listed_one
 
 # -- fields that are fine each and wrong together
 
@@ -32,6 +32,8 @@ def contradictions(recipe: Mapping[str, Any]) -> Iterator[str]:
     if knows_all and "domain" not in roles:
         yield "sources: none has role: domain, so there is no corpus to build"
     yield from _of_domain(at(recipe, "curate", "domain"), dict(zip(names, roles, strict=False)))
+    yield from _of_keep(listed_one(at(recipe, "curate", "duplicates", "keep")), list(dict.fromkeys(names)))
+    yield from _of_split(at(recipe, "curate", "split", "by"), dict(zip(names, roles, strict=False)))
     yield from _of_training(recipe, has_general="general" in roles or not knows_all)
 
 
@@ -44,6 +46,33 @@ def _of_domain(domain: object, roles: Mapping[str, str]) -> Iterator[str]:
                 yield f"curate.domain.{field}.{place} = {name!r}: there is no such source; {hint}"
     if listed(at(domain, "seeds")) and not listed(at(domain, "against")) and "general" not in roles.values():
         yield "curate.domain.seeds: there is nothing to tell them from: name sources in curate.domain.against"
+
+
+def _of_keep(policies: Sequence[object], names: list[str]) -> Iterator[str]:
+    """Sources whose copies stay first are sources."""
+    for policy in policies:
+        for name in listed(at(policy, "sources")):
+            if str(name) not in names:
+                hint = nearest_hint(str(name), names) or f"sources: {', '.join(names)}"
+                yield f"curate.duplicates.keep.sources = {name!r}: there is no such source; {hint}"
+
+
+def _of_split(by: object, roles: Mapping[str, str]) -> Iterator[str]:
+    """Sources that are held out are sources, each on one side, and something of the domain is left."""
+    held_out: dict[str, str] = {}
+    for field in ("validation_sources", "test_sources"):
+        for place, one in enumerate(listed(at(by, field))):
+            name, where = str(one), f"curate.split.by.{field}.{place} = {str(one)!r}"
+            if name not in roles:
+                hint = nearest_hint(name, list(roles)) or f"sources: {', '.join(roles)}"
+                yield f"{where}: there is no such source; {hint}"
+            elif roles[name] in ("benchmark", "control"):
+                yield f"{where}: a {roles[name]} source is never trained on; name domain or general sources"
+            elif held_out.setdefault(name, field) != field:
+                yield f"{where}: stands in {held_out[name]} too; a source has one side"
+    domain = {name for name, role in roles.items() if role == "domain"}
+    if domain and domain <= set(held_out):
+        yield "curate.split.by: every domain source is held out, so there is nothing to train on"
 
 
 def _of_training(recipe: Mapping[str, Any], has_general: bool) -> Iterator[str]:
@@ -123,11 +152,13 @@ def _it_has(known: list[str]) -> str:
     return f"it has {', '.join(known)}" if known else "nothing has fields here"
 
 
+_TYPES = {"str", "int", "Base", "TrainTokenizer", "FieldOf", "ByGroup", "ByTime", "BySource"}
+_TYPES |= {"BestOf", "Earliest", "SourcesFirst"}
+
+
 def _names_a_type(part: object) -> bool:
     """pydantic puts the branch of a union it tried into the location; a reader of the recipe has no use for it."""
-    return isinstance(part, str) and (
-        part in {"str", "int", "Base", "TrainTokenizer", "FieldOf"} or "[" in part or part.startswith("constrained-")
-    )
+    return isinstance(part, str) and (part in _TYPES or "[" in part or part.startswith("constrained-"))
 
 
 def _value(value: object) -> str:
@@ -137,21 +168,20 @@ def _value(value: object) -> str:
 
 def _fieldsat(place: Sequence[object], root: type[BaseModel]) -> list[str]:
     """The field names valid at a place of the recipe."""
-    model: Any = root
+    models: list[Any] = [root]
     is_key = False  # the next part is a key of a mapping or an index of a list, not a field
     for part in place:
-        if is_key or model is None:
+        if is_key or not models:
             is_key = False
             continue
-        field = model.model_fields.get(part)
-        is_key = field is not None and typing.get_origin(field.annotation) in (dict, list)
-        model = _model_in(field.annotation) if field else None
-    return sorted(model.model_fields) if model is not None else []
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        is_key = any(typing.get_origin(field.annotation) in (dict, list) for field in fields)
+        models = [model for field in fields for model in _models_in(field.annotation)]
+    return sorted({name for model in models for name in model.model_fields})
 
 
-def _model_in(annotation: Any) -> Any:
-    """The model class inside an annotation such as `list[Source]` or `Train | None`."""
+def _models_in(annotation: Any) -> list[Any]:
+    """The model classes inside an annotation such as `list[Source]`, `Train | None` or `ByGroup | ByTime`."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    models = [_model_in(argument) for argument in typing.get_args(annotation)]
-    return next((model for model in models if model is not None), None)
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.filters import own_names
+from curate.index.folder import index_digest
 from curate.plugins import own_code
 from curate.shards.seal import code_version, sha256
 from pipelines.recipe import Recipe
@@ -36,6 +37,7 @@ def curation_fingerprint(recipe: Recipe, contents: Mapping[str, str | None]) -> 
             ]
         ),
         "models": {path: sha256(Path(path)) for path in sorted({*language_models(recipe), *_classifiers(recipe)})},
+        "published": {path: index_digest(Path(path)) for path in recipe.curate.duplicates.against},
         "code": code_version("curate"),
     }
 

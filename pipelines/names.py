@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curate.plugins import nearest_hint, plugin
-from curate.settings import Bound, Curate
+from curate.settings import Bound, Curate, Duplicates
 from curate.shards.fault import Fault
 
 
@@ -27,6 +27,7 @@ def unknown_names(recipe: Mapping[str, Any]) -> Iterator[str]:
         yield from _fault(f"curate.clean.{place}", name, lambda name: plugin("curate.cleaners", name))
     yield from _fault("train.packer", at(recipe, "train", "packer"), lambda name: plugin("pretrain.packers", name))
     yield from _of_models(recipe)
+    yield from _of_indexes(recipe)
     yield from _of_languages("curate.language", at(recipe, "curate", "language"))
     for place, source in enumerate(sources):
         yield from _of_languages(f"sources.{place}.language", at(source, "language"))
@@ -55,6 +56,22 @@ def _of_models(recipe: Mapping[str, Any]) -> Iterator[str]:
     for field, path in named.items():
         if isinstance(path, str) and not Path(path).is_file():
             yield f"{field} = {path!r}: there is no such file; it takes the path of a fastText .bin or .ftz model"
+
+
+def _of_indexes(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """Indexes of published corpora: each must be one, and made by the sketches of this recipe."""
+    try:
+        settings = Duplicates.model_validate(at(recipe, "curate", "duplicates", default={}))
+        seed = int(at(recipe, "seed", default=1))
+    except (ValidationError, TypeError, ValueError):
+        return  # told already, field by field
+    for place, path in enumerate(settings.against):
+        from curate.passes.published import require_indexes
+
+        try:
+            require_indexes(settings.model_copy(update={"against": [path]}), seed)
+        except Fault as fault:
+            yield _line(f"curate.duplicates.against.{place}", path, fault)
 
 
 def _of_languages(field: str, settings: object) -> Iterator[str]:
@@ -99,13 +116,14 @@ def _of_measures(families: list[Any]) -> Iterator[str]:
 
 def _of_rules(recipe: Mapping[str, Any], families: list[str]) -> Iterator[str]:
     """Presets, and the measures that bounds are set on: of the recipe, of languages, of sources."""
-    from curate.taken import taken
+    from curate.taken import RECORDED, taken
 
     known = list(taken(_as_far_as_valid(recipe, families)))
     quality = at(recipe, "curate", "quality", default={})
     preset = at(quality, "preset", default=Curate().quality.preset)
     yield from _of_preset("curate.quality.preset", preset, at(quality, "rules"), known)
     yield from _of_bounds("curate.quality.rules", at(quality, "rules"), known)
+    yield from _of_keep(recipe, [*known, *RECORDED])
     languages = at(quality, "languages")
     for language, bounds in languages.items() if isinstance(languages, Mapping) else ():
         yield from _of_bounds(f"curate.quality.languages.{language}", bounds, known)
@@ -115,6 +133,15 @@ def _of_rules(recipe: Mapping[str, Any], families: list[str]) -> Iterator[str]:
         if at(own, "preset") is not None:
             yield from _of_preset(f"{where}.preset", at(own, "preset"), at(own, "rules"), known)
         yield from _of_bounds(f"{where}.rules", at(own, "rules"), known)
+
+
+def _of_keep(recipe: Mapping[str, Any], known: list[str]) -> Iterator[str]:
+    """Measures that copies are preferred by."""
+    for policy in listed_one(at(recipe, "curate", "duplicates", "keep")):
+        name = at(policy, "measure")
+        if isinstance(name, str) and name not in known:
+            hint = nearest_hint(name, known) or "name a measure of the families in curate.measures, or a classifier"
+            yield f"curate.duplicates.keep.measure = {name!r}: nothing measures it; {hint}"
 
 
 def _as_far_as_valid(recipe: Mapping[str, Any], families: list[str]) -> Curate:
@@ -177,6 +204,11 @@ def _line(field: str, value: object, fault: Fault) -> str:
 
 def listed(value: object) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
+
+
+def listed_one(value: object) -> list[Any]:
+    """A field that takes one thing or a list of them."""
+    return listed(value) or [value]
 
 
 def at(data: object, *path: str, default: object = None) -> Any:

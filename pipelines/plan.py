@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from curate.engine import cores
-from curate.settings import TrainTokenizer
+from curate.settings import BySource, TrainTokenizer
 from curate.shards.fault import Fault
 from curate.tokenizing import Tokenizer
 from curate.units import plan_units
@@ -71,25 +71,44 @@ class Counted:
 
     def share(self, role: str, split: str) -> float:
         """Of a role's documents that go into a split; control text is test text throughout."""
-        settings = self.recipe.curate.split
         if role in ("control", "benchmark"):
             return float(role == "control" and split == "test")
-        shares = {"validation": settings.validation, "test": settings.test}
-        return shares.get(split, 1 - settings.validation - settings.test)
+        looks = [look for look in self.looks if look.source.role == role]
+        corpora = [looks] if role == "domain" else [[look] for look in looks]  # sizes hold for each
+        documents = sum(look.documents for look in looks)
+        held = sum(self._share_of(corpus, split) * look.documents for corpus in corpora for look in corpus)
+        return held / documents if documents else self._share_of(looks, split)
+
+    def _share_of(self, corpus: Sequence[Look], split: str) -> float:
+        """A number is a share of what is there; a split by date is taken to hold out what its shares say."""
+        settings, documents = self.recipe.curate.split, sum(look.documents for look in corpus)
+        there = sum(map(self._tokens_of, corpus)) if settings.sizes == "tokens" else documents
+        sizes = {"validation": settings.validation, "test": settings.test}
+        shares = {name: size if size < 1 else min(1.0, size / max(1, there)) for name, size in sizes.items()}
+        if isinstance(settings.by, BySource):
+            named = {"validation": settings.by.validation_sources, "test": settings.by.test_sources}
+            whole = {
+                name: sum(look.documents for look in corpus if look.source.name in sources) / max(1, documents)
+                for name, sources in named.items()
+            }
+            if any(look.source.role == "domain" for look in corpus) or any(whole.values()):
+                shares = whole
+        return shares.get(split, max(0.0, 1 - shares["validation"] - shares["test"]))
 
     def documents(self, role: str, split: str) -> int:
         return round(self.share(role, split) * sum(look.documents for look in self.looks if look.source.role == role))
 
     def tokens(self, role: str) -> float:
-        return sum(
-            look.text / (look.bytes_per_token or ASSUMED_BYTES_PER_TOKEN)
-            for look in self.looks
-            if look.source.role == role
-        )
+        return sum(self._tokens_of(look) for look in self.looks if look.source.role == role)
+
+    def _tokens_of(self, look: Look) -> float:
+        return look.text / (look.bytes_per_token or ASSUMED_BYTES_PER_TOKEN)
 
     def amounts(self) -> Amounts:
         documents = max(1, sum(look.documents for look in self.looks if look.source.role == "domain"))
-        share = self.share("domain", "train")
+        # as if no document had a copy: how many have is known only after curation
+        weight = (self.recipe.curate.duplicates.rehydrate or {}).get(1, 1)
+        share = self.share("domain", "train") * weight
         return Amounts(self.tokens("domain") * share, self.tokens("general") * share, self.tokens("domain") / documents)
 
     @property
@@ -186,6 +205,9 @@ def _corpora(counted: Counted) -> Iterator[str]:
         why = "it is trained on the corpus" if counted.vocabulary else "no tokenizer could be asked"
         yield _line("  tokens", f"assumed to take {ASSUMED_BYTES_PER_TOKEN:g} bytes each: {why}")
     yield _line("  shards", f"~{size(counted.shard_bytes)}")
+    if weights := counted.recipe.curate.duplicates.rehydrate:
+        alone, most = weights.get(1, 1), max(weights.values())
+        yield _line("  weights", f"{alone} an epoch, up to {most} for what had copies: these are not counted below")
 
 
 def _training(recipe: Recipe, found: Forecast | None) -> Iterator[str]:

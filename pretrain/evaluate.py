@@ -50,7 +50,7 @@ class Evaluation:
     content: dict[str, Any]
     """Of evaluation.json."""
     documents: pa.Table = field(repr=False)
-    """id, set, role, split, source, cluster, bytes, words, tokens, nats_before, nats_after."""
+    """id, set, role, split, source, cluster, bytes, words, tokens, nats_before, nats_after, touched."""
 
     def write(self, folder: Path) -> Path:
         """evaluation.json and evaluation-documents.parquet in `folder`; each appears whole. Gives the former's path."""

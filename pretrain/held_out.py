@@ -28,12 +28,13 @@ class HeldOut:
     clusters: Sequence[str]
     """Duplicate cluster of each document: the unit of the statistics."""
     words: np.ndarray  # (n,) int64
+    touched: np.ndarray | None = None  # (n,) bool: shares a long run of words with training text; None: nobody looked
 
 
 def check_sets(sets: Sequence[HeldOut]) -> None:
     """The headline needs domain text of at least LEAST_UNITS clusters; other sets do without an interval below that."""
     if not any(held_out.role == "domain" for held_out in sets):
-        raise Fault("there is no held-out domain set to evaluate on", hint="give curate.split.test a share above 0")
+        raise Fault("there is no held-out domain set to evaluate on", hint="give curate.split.test a size above 0")
     for held_out in sets:
         n = len(set(held_out.clusters))
         if n == 0 or (held_out.role == "domain" and n < LEAST_UNITS):
@@ -44,4 +45,5 @@ def check_sets(sets: Sequence[HeldOut]) -> None:
                 hint=f"widen curate.split.{held_out.split}, raise evaluate.bytes_at_most, or add documents",
             )
         columns = {len(held_out.documents), len(held_out.clusters), len(held_out.words)}
+        columns |= set() if held_out.touched is None else {len(held_out.touched)}
         assert len(columns) == 1, f"{held_out.name}: columns of {columns} entries"

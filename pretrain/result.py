@@ -16,7 +16,7 @@ import numpy as np
 from pretrain.held_out import HeldOut, Role
 from pretrain.scoring import Compute, Scores, stride_of
 from pretrain.statistics import Change, compare, units
-from pretrain.verdict import Outcome, verdict
+from pretrain.verdict import Outcome, Touched, verdict
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +36,7 @@ class Rows:
     tokens: np.ndarray  # (n,) int64
     before: np.ndarray  # (n,) float64, nats
     after: np.ndarray  # (n,) float64, nats
+    touched: np.ndarray  # (n,) float64: 1 shares a long run of words with training text, 0 doesn't, NaN unknown
 
     @classmethod
     def of(cls, held_out: HeldOut, ids: Sequence[str], sources: Sequence[str], before: Scores, after: Scores) -> Rows:
@@ -48,6 +49,7 @@ class Rows:
             tokens=before.tokens,
             before=before.nats,
             after=after.nats,
+            touched=np.full(len(ids), np.nan) if held_out.touched is None else held_out.touched.astype(np.float64),
         )
 
     @classmethod
@@ -109,11 +111,19 @@ def _set_content(one: Scored, settings: Evaluate, seed: int) -> dict[str, Any]:
         "role": one.held_out.role,
         "split": one.held_out.split,
         **_numbers(rows, settings, seed, name),
+        "clean": _part(rows.where(rows.touched == 0), settings, seed, f"{name} clean"),
+        "touched": _part(rows.where(rows.touched == 1), settings, seed, f"{name} touched"),
         "document_mean": {side: float(values.mean()) for side, values in by_document.items()},
         "source_mean": {side: float(np.mean(values)) for side, values in by_source.items()},
         "worst_source": max(sources, key=lambda source: sources[source]["change"]["bits_per_byte"]),
         "sources": sources,
     }
+
+
+def _part(rows: Rows, settings: Evaluate, seed: int, name: str) -> dict[str, Any] | None:
+    """Of the documents that share a long run of words with training text, or of those that don't; None: there are none,
+    or nobody looked."""
+    return _numbers(rows, settings, seed, name) if len(rows.id) else None
 
 
 def _numbers(rows: Rows, settings: Evaluate, seed: int, name: str) -> dict[str, Any]:
@@ -137,12 +147,14 @@ def _change(rows: Rows, settings: Evaluate, seed: int, name: str) -> Change:
 def _verdict(scored: Sequence[Scored], settings: Evaluate, seed: int) -> dict[str, Any]:
     """Over the test sets of each role (over all of its sets where the role has no test set), pooled by their bytes."""
     general = _of_role(scored, "general")
-    domain = _outcome(_of_role(scored, "domain"), settings, seed)
+    of_domain = _of_role(scored, "domain")
+    domain = _outcome(of_domain, settings, seed)
     assert domain is not None, "check_sets lets no evaluation without a domain set pass"
     return verdict(
         domain,
         _outcome(general, settings, seed),
         _outcome(_of_role(scored, "control"), settings, seed),
+        touched=_touched(of_domain, settings, seed),
         tolerance=settings.forgetting_tolerance,
         general_sets={
             one.held_out.name: outcome for one in general if (outcome := _outcome([one], settings, seed)) is not None
@@ -158,10 +170,31 @@ def _of_role(scored: Sequence[Scored], role: Role) -> list[Scored]:
 def _outcome(scored: Sequence[Scored], settings: Evaluate, seed: int) -> Outcome | None:
     if not scored:
         return None
-    rows = Rows.pooled([one.rows for one in scored])
-    name = " + ".join(one.held_out.name for one in scored)  # a single set has the same draws here as under `sets`
+    # a single set has the same draws here as under `sets`
+    return _outcome_of(Rows.pooled([one.rows for one in scored]), settings, seed, _name(scored))
+
+
+def _name(scored: Sequence[Scored]) -> str:
+    return " + ".join(one.held_out.name for one in scored)
+
+
+def _outcome_of(rows: Rows, settings: Evaluate, seed: int, name: str) -> Outcome:
     bits_per_byte = float(rows.before.sum()) / (math.log(2) * int(rows.n_bytes.sum()))
     return Outcome(bits_per_byte, _change(rows, settings, seed, name))
+
+
+def _touched(scored: Sequence[Scored], settings: Evaluate, seed: int) -> Touched | None:
+    """What the documents that share long runs of words with training text have to do with the change."""
+    rows = Rows.pooled([one.rows for one in scored])
+    touched, change = rows.touched == 1, rows.after - rows.before
+    if not touched.any() or not change.sum():
+        return None
+    clean = rows.where(~touched)
+    return Touched(
+        of_change=float(change[touched].sum() / change.sum()),
+        of_bytes=float(rows.n_bytes[touched].sum() / rows.n_bytes.sum()),
+        clean=_outcome_of(clean, settings, seed, f"{_name(scored)} clean") if len(clean.id) else None,
+    )
 
 
 def protocol(context_length: int, settings: Evaluate, seed: int, compute: Compute) -> dict[str, Any]:
@@ -176,6 +209,7 @@ def protocol(context_length: int, settings: Evaluate, seed: int, compute: Comput
         "bytes": "UTF-8 bytes of the original text",
         "aggregation": "sum of nats over sum of bytes, words or tokens of all documents of a set",
         "interval": "paired bootstrap over duplicate clusters of the ratio of sums, expanded 95 % percentile interval",
+        "clean": "documents of which no 13 words in a row stand in training text; touched: all others (certificate)",
         "p_value": "two-sided sign-flip permutation test over duplicate clusters",
         "detectable": "true change that would be found significant with probability 0.8",
         "resamples": settings.resamples,
@@ -204,6 +238,7 @@ def document_table(scored: Sequence[Scored]) -> pa.Table:
                 "tokens": one.rows.tokens,
                 "nats_before": one.rows.before,
                 "nats_after": one.rows.after,
+                "touched": pa.array(one.rows.touched == 1, mask=np.isnan(one.rows.touched)),
             }
         )
         for one in scored

@@ -136,7 +136,8 @@ class Stream:
     def ledger(self, step: int | None = None) -> dict[str, Any]:
         """Where every token of every corpus and epoch is after `step` steps (all of them where None).
 
-        For each epoch: tokens = trained + not_reached, and the places of its rows = trained + padding.
+        For each epoch: tokens = trained + not_reached, and the places of its rows = trained + padding. Where documents
+        weigh more than once, an epoch's tokens count them as often: documents_an_epoch says how many that makes.
         """
         rows = self.rows if step is None else min(step * self.rows_per_step, self.rows)
         reached = np.bincount(self.corpus_of[:rows], minlength=len(self.corpora))
@@ -185,6 +186,7 @@ class Stream:
         totals = {key: sum(epoch[key] for epoch in epochs) for key in ("rows", "trained", "not_reached", "padding")}
         return {
             "documents": len(packed.split),
+            "documents_an_epoch": packed.documents_an_epoch,
             "tokens": tokens,
             "rows_per_epoch": per_epoch,
             **totals,

@@ -10,6 +10,8 @@ and a text that a manager can read. The rules:
   the tolerance, else `none` if its interval reaches zero (without one: if it didn't rise), else `within`. Where the
   interval stands on both sides of the tolerance, the text says so; the general set that rose most is named beside,
   and cannot hide in the pool.
+- touched: where more than half of a gain comes from documents that share 13 words in a row with training text (the
+  certificate says which), the text says so, and what the change is without them.
 - control: reported beside. A domain gain whose control gained half as much is said to be no gain of the domain alone.
 """
 
@@ -47,11 +49,23 @@ class Outcome:
         return "down" if high < 0 else "up" if low > 0 else "unclear"
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The domain documents that share 13 words in a row with training text."""
+
+    of_change: float
+    """Their part of the change in nats; beyond 1 where all others changed the other way."""
+    of_bytes: float
+    clean: Outcome | None
+    """All others; None where there are none."""
+
+
 def verdict(
     domain: Outcome,
     general: Outcome | None,
     control: Outcome | None,
     *,
+    touched: Touched | None = None,
     tolerance: float,
     general_sets: Mapping[str, Outcome] | None = None,
 ) -> dict[str, Any]:
@@ -61,6 +75,7 @@ def verdict(
     sentences = [
         _headline(domain_word, forgetting_word),
         _domain_sentence(domain_word, domain),
+        _touched_sentence(domain_word, touched),
         _general_sentence(forgetting_word, general, tolerance),
         _worst_sentence(general_sets or {}, tolerance),
         _control_sentence(domain_word, domain, control),
@@ -109,6 +124,20 @@ def _domain_sentence(word: str, domain: Outcome) -> str:
     if word == "none" and domain.change.detectable is not None:
         sentence += f" This set can show a change of {domain.change.detectable:.4f} or more."
     return sentence
+
+
+def _touched_sentence(word: str, touched: Touched | None) -> str:
+    if word != "gain" or touched is None or touched.of_change <= 0.5:
+        return ""
+    part = "More than all" if touched.of_change > 1 else f"{100 * touched.of_change:.0f} %"
+    sentence = (
+        f"{part} of that gain comes from documents that share 13 words in a row with training text, "
+        f"{100 * touched.of_bytes:.0f} % of the bytes"
+    )
+    if touched.clean is None:
+        return f"{sentence}."
+    change = touched.clean.change
+    return f"{sentence}; without them the change is {_signed(change.bits_per_byte)} ({_interval(change)})."
 
 
 def _general_sentence(word: str, general: Outcome | None, tolerance: float) -> str:

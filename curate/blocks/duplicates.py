@@ -30,7 +30,8 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from curate.blocks.documents import DOCUMENTS, documents_of, in_batches, table_of
-from curate.settings import Duplicates
+from curate.dedup.prefer import policies
+from curate.settings import BestOf, Duplicates, SourcesFirst
 from curate.shards.fault import Fault
 
 TYPE = "🫂 - POSTGRAD"
@@ -60,6 +61,7 @@ class Sketch(PipelineStep):
         self.folder = str(Path(folder).resolve())
         self.duplicates = duplicates if isinstance(duplicates, Duplicates) else Duplicates(**(duplicates or {}))
         self.seed = seed
+        _require_known(self.duplicates)
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         from curate.passes.sift import TableWriter, unit_file
@@ -81,12 +83,13 @@ class Sketch(PipelineStep):
     def _rows(self, documents: list[Document], rank: int, position: int) -> pa.Table:
         from curate.dedup.exact import exact_keys
         from curate.dedup.minhash import signatures
+        from curate.dedup.shingles import ShingleRecipe
         from curate.text import TextBatch
 
         table = table_of(documents)
         batch, of = TextBatch(table["text"]), self.duplicates
         keys = exact_keys(batch)
-        sketch = signatures(batch, of.shingle_words, of.bands * of.rows, self.seed)  # (n, k) uint32
+        sketch = signatures(batch, ShingleRecipe.of(of), of.bands * of.rows, self.seed)  # (n, k) uint32
         buffers = [None, pa.py_buffer(np.ascontiguousarray(sketch))]
         columns = [
             *table.columns,
@@ -142,6 +145,8 @@ class Resolve(PipelineStep):
 
     def _copies(self, folder: Path) -> pa.Table:
         from curate.dedup.resolve import resolve
+        from curate.dedup.shingles import ShingleRecipe
+        from curate.passes.merits import SiftedMerits
         from curate.passes.repeats import find_repeats
         from curate.passes.sifted import Sifted
         from curate.passes.sketches import SiftedSketches
@@ -157,8 +162,9 @@ class Resolve(PipelineStep):
                     hint="give documents ids that are unique over all tasks, in the reader or in a step after it",
                 )
             everything = np.ones(len(sifted), np.bool_)
-            sketches = SiftedSketches(sifted, repeats, everything, settings.shingle_words)
-            found = resolve(sketches, everything, settings, Path(scratch))
+            sketches = SiftedSketches(sifted, repeats, everything, ShingleRecipe.of(settings))
+            merits = SiftedMerits(sifted, meta="metadata")
+            found = resolve(sketches, everything, settings, Path(scratch), merits)
             ids, _ = sketches.named(found.record)
         self.stat_update("candidate_pairs", value=found.pairs_candidates)
         self.stat_update("verified_pairs", value=found.pairs_verified)
@@ -204,6 +210,18 @@ class DropDuplicates(BaseFilter):
             return True
         doc.metadata |= {"duplicate_of": copy.duplicate_of, "similarity": copy.similarity}
         return False, copy.reason
+
+
+def _require_known(settings: Duplicates) -> None:
+    """Fault where a policy goes by what datatrove's documents don't tell, or what stays would have to bear a weight."""
+    foreign = [one for one in policies(settings.keep) if isinstance(one, BestOf | SourcesFirst)]
+    if foreign or settings.rehydrate:
+        what = f"keep: {foreign[0].model_dump()}" if foreign else "rehydrate"
+        raise Fault(
+            f"a datatrove pipeline knows nothing of {what}",
+            where="duplicates",
+            hint="keep: longest, lowest_id or {earliest: FIELD} of the metadata",
+        )
 
 
 def _sketches(duplicates: Duplicates) -> pa.Schema:

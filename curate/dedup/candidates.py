@@ -1,6 +1,6 @@
 """Candidate pairs by locality-sensitive hashing: documents that share all rows of some band of their signatures.
 
-    signature   | r r r r | r r r r | r r r r |      bands x rows; P(candidate | Jaccard s) = 1 - (1 - s^rows)^bands
+    signature   | r r r r | r r r r | r r r r |      bands x rows; chances: curate/dedup/bands.py
     band keys       k1        k2        k3           documents with equal keys stand in one run of the sorted keys
 
 The band's number goes into its key, so all bands are sorted as one (curate/dedup/partitions.py), and only the documents
@@ -37,10 +37,10 @@ from numba import njit
 
 from curate.dedup.clusters import find, unite_two
 from curate.dedup.minhash import UInt32s, agreement
-from curate.dedup.partitions import Runs
+from curate.dedup.partitions import Numbers, Runs
 from curate.text import Int64s, mix
 
-Signatures: TypeAlias = Callable[[Int64s], UInt32s]
+Signatures: TypeAlias = Callable[[Numbers], UInt32s]
 """(items ascending, each once) -> their signatures (len(items), k)."""
 
 
@@ -59,15 +59,6 @@ class Effort:
     @property
     def largest_in_full(self) -> int:
         return self.most_leaders + 1
-
-
-def candidate_probability(jaccard: float, bands: int, rows: int) -> float:
-    """The chance that two documents of this Jaccard share a band.
-
-    >>> round(candidate_probability(0.8, bands=14, rows=8), 3)
-    0.924
-    """
-    return float(1 - (1 - jaccard**rows) ** bands)
 
 
 @njit(cache=True, nogil=True)
@@ -90,7 +81,7 @@ class Walk:
 
     signatures: Signatures
     bands: int
-    connected: Int64s
+    connected: Numbers
     """(m,) union-find: pairs inside one cluster are not proposed."""
     spans: bool
     """Unite in `connected` what is proposed."""

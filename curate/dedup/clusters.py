@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from curate.text import Int64s
+from curate.dedup.partitions import Numbers, narrowest
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -41,10 +41,19 @@ def _flatten(parent):  # type: ignore[no-untyped-def]
     return parent
 
 
-def roots(parent: Int64s) -> Int64s:
+def roots(parent: Numbers) -> Numbers:
     """The lowest member of each item's cluster."""
     return _flatten(parent.copy())
 
 
-def singletons(items: int) -> Int64s:
-    return np.arange(items, dtype=np.int64)
+@njit(cache=True, nogil=True)
+def apart(parent, left, right):  # type: ignore[no-untyped-def]
+    """Of which pairs the two items are in different clusters: (p,) bool."""
+    answers = np.empty(len(left), np.bool_)
+    for pair in range(len(left)):
+        answers[pair] = find(parent, left[pair]) != find(parent, right[pair])
+    return answers
+
+
+def singletons(items: int) -> Numbers:
+    return np.arange(items, dtype=narrowest(items))

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curate.dedup.shingles import shingles
+from curate.dedup.shingles import ShingleRecipe
 from curate.text import TextBatch
 
 UInt32s = npt.NDArray[np.uint32]
@@ -31,9 +31,9 @@ SCHEME = "affine32"
 EMPTY = np.uint32(0xFFFFFFFF)  # every value of a document without shingles
 
 
-def signatures(batch: TextBatch, shingle_words: int, permutations: int, seed: int) -> UInt32s:
+def signatures(batch: TextBatch, recipe: ShingleRecipe, permutations: int, seed: int) -> UInt32s:
     """Signatures of the documents: (n, permutations) uint32. The low 32 bits of each shingle's hash enter."""
-    offsets, values = shingles(batch, shingle_words)
+    offsets, values = recipe.shingles(batch)
     multipliers, shifts = parameters(permutations, seed)
     return permuted_minima(offsets, values, multipliers, shifts)
 

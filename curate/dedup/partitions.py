@@ -21,11 +21,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from curate.text import Int64s, UInt64s
+
+Numbers: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+"""Of records or items: int32 where all of them fit, for these are what memory goes to."""
 
 ENTRIES_HELD = 1 << 20
 MOST_PARTS = 512  # files open at a time
@@ -102,8 +107,13 @@ def distinct(values: Int64s) -> Int64s:
     return ordered[np.diff(ordered, prepend=ordered[:1] - 1) != 0]
 
 
-def positions(values: Int64s, ascending: Int64s) -> Int64s:
-    """Where each value stands among the ascending ones; -1 where it does not."""
+def narrowest(below: int) -> type[np.signedinteger[Any]]:
+    """The kind of integer that holds all numbers below this one, and -1."""
+    return np.int32 if below <= 1 << 31 else np.int64
+
+
+def positions(values: Numbers, ascending: Numbers) -> Int64s:
+    """Where each value stands among the ascending ones; -1 where it does not. Both of one kind, or one is copied."""
     if len(ascending) == 0:
         return np.full(len(values), -1)
     at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
@@ -112,12 +122,51 @@ def positions(values: Int64s, ascending: Int64s) -> Int64s:
 
 def runs(entries: UInt64s) -> Runs:  # (e, w)
     """The runs of records whose other columns are all equal, in the order of these."""
-    some = _that_may_meet(entries)
+    some = that_may_meet(entries)
     some = some[np.lexsort(some.T[::-1])]
     differs = (some[1:, :-1] != some[:-1, :-1]).any(axis=1)
     first = np.flatnonzero(np.concatenate(([True], differs, [True])) if len(some) else [])
     every = Runs(some[:, -1].astype(np.int64), first if len(some) else np.zeros(1, np.int64))
     return every.of(every.sizes > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """The chosen of N records, numbered in their order. What `np.searchsorted` among them finds, in two steps of memory
+    however many they are."""
+
+    chosen: npt.NDArray[np.bool_]  # (N,)
+    before: Int64s  # (N / 64,) how many are chosen before each 64th record
+
+    @classmethod
+    def of(cls, chosen: npt.NDArray[np.bool_]) -> Numbering:
+        return cls(chosen, _chosen_before(chosen))
+
+    def __call__(self, records: Numbers) -> Numbers:
+        """The number of each record, of the kind that records are; all are chosen."""
+        return _numbers(self.chosen, self.before, records)
+
+
+@njit(cache=True, nogil=True)
+def _chosen_before(chosen):  # type: ignore[no-untyped-def]
+    before, n = np.zeros(len(chosen) // 64 + 1, np.int64), 0
+    for record in range(len(chosen)):
+        if record % 64 == 0:
+            before[record // 64] = n
+        n += chosen[record]
+    return before
+
+
+@njit(cache=True, nogil=True)
+def _numbers(chosen, before, records):  # type: ignore[no-untyped-def]
+    numbers = np.empty_like(records)
+    for at in range(len(records)):
+        record = records[at]
+        number = before[record // 64]
+        for other in range(record // 64 * 64, record):
+            number += chosen[other]
+        numbers[at] = number
+    return numbers
 
 
 @njit(cache=True, nogil=True)
@@ -145,7 +194,7 @@ def _part(key, bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _that_may_meet(entries):  # type: ignore[no-untyped-def]
+def that_may_meet(entries):  # type: ignore[no-untyped-def]
     """The entries whose key is not surely alone: all that share a key, and about one stranger in eight."""
     size = np.uint64(64)
     while size < np.uint64(8 * len(entries)):

@@ -5,8 +5,8 @@
 - Exact copies collapse first: only one of a group meets LSH. Any will do, for their folded words are the same, hence
   their shingles and signatures.
 - A cluster is what verified pairs connect; its name is its member of lowest id. A split keeps clusters whole.
-- Which member of a cluster stays follows from the policy (longest or lowest id; ties on id), never from the order of
-  the input.
+- Which member of a cluster stays follows from the policies of the recipe (prefer.py; ties on id), never from the order
+  of the input.
 
 What is held grows with the documents that have a copy, not with the corpus: of those that stand alone, two bits of
 knowledge (a byte each) remain once their keys have gone through the partitions. Ids and lengths are read for whole
@@ -18,7 +18,7 @@ Legend: N records of the corpus, c of them in clusters of two or more.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +29,8 @@ import pyarrow.compute as pc
 
 from curate.dedup.choose import Pairs, choose
 from curate.dedup.near import Bools, Near, NearSketches, near_copies
-from curate.dedup.partitions import Runs, Spill, parts_for, positions
+from curate.dedup.partitions import Numbers, Runs, Spill, narrowest, parts_for, positions
+from curate.dedup.prefer import Merits, of_length_and_id_alone, preference
 from curate.dedup.verify import Float64s
 from curate.settings import Duplicates
 from curate.text import Int64s, UInt64s
@@ -59,36 +60,49 @@ class Resolution:
     pairs_verified: int = 0  # of these, pairs that reached the bound
 
 
-def resolve(sketches: Sketches, takes_part: Bools, settings: Duplicates, scratch: Path) -> Resolution:
-    """Decide over all records that take part (N,). `scratch`: an empty folder for what does not fit memory."""
-    exact = _exact_groups(sketches, int(takes_part.sum()), scratch)
+def resolve(
+    sketches: Sketches,
+    takes_part: Bools,
+    settings: Duplicates,
+    scratch: Path,
+    merits: Merits = of_length_and_id_alone,
+) -> Resolution:
+    """Decide over all records that take part (N,). `scratch`: an empty folder for what does not fit memory. `merits`:
+    what the policies ask of documents beside their length and id."""
+    exact = _exact_groups(sketches, takes_part, scratch)
     for_their_group = takes_part.copy()
     for_their_group[exact.records] = False
     for_their_group[exact.records[exact.first[:-1]]] = True
     with near_copies(sketches, for_their_group, settings, scratch) as near:
         members = _members(exact, near)
-        parts = [_decided(part, near, sketches, settings) for part in _whole_clusters(members)]
-        joined = _joined(parts)
-        return Resolution(*joined, near.compared, len(near.verified))
+        del exact
+        found = _nothing_decided(members)
+        for part in _whole_clusters(members):
+            columns = _decided(part, near, sketches, settings, merits)
+            at = np.searchsorted(found.record, part.record)
+            found.cluster[at], found.duplicate_of[at], found.similarity[at], found.level[at] = columns
+        return replace(found, pairs_candidates=near.compared, pairs_verified=len(near.verified))
 
 
-def _exact_groups(sketches: Sketches, documents: int, scratch: Path) -> Runs:
+def _exact_groups(sketches: Sketches, takes_part: Bools, scratch: Path) -> Runs:
     """Records of equal keys: each run is a group."""
-    with Spill(scratch / "keys", 3, parts_for(documents)) as spill:
+    kind = narrowest(len(takes_part))
+    with Spill(scratch / "keys", 3, parts_for(int(takes_part.sum()))) as spill:
         for records, keys in sketches.exact_keys():
             spill.add(np.column_stack((keys, records.astype(np.uint64))))
-    parts = list(spill.runs())
+    parts = [Runs(part.records.astype(kind), part.first.astype(kind)) for part in spill.runs()]
     sizes = np.concatenate([part.sizes for part in parts])
-    return Runs(np.concatenate([part.records for part in parts]), np.concatenate(([0], np.cumsum(sizes))))
+    first = np.concatenate(([0], np.cumsum(sizes, dtype=kind)), dtype=kind)
+    return Runs(np.concatenate([part.records for part in parts]), first)
 
 
 @dataclass(frozen=True, slots=True)
 class _Members:
     """Documents that have a copy, each with the lowest record of its exact group and of its cluster."""
 
-    record: Int64s
-    group: Int64s
-    cluster: Int64s
+    record: Numbers
+    group: Numbers
+    cluster: Numbers
 
     def of(self, chosen: npt.NDArray[np.generic]) -> _Members:
         return _Members(self.record[chosen], self.group[chosen], self.cluster[chosen])
@@ -108,27 +122,34 @@ def _members(exact: Runs, near: Near) -> _Members:
 
 def _whole_clusters(members: _Members) -> Iterator[_Members]:
     """Clusters together until they pass `MEMBERS_HELD`, in each part by record."""
-    opens = np.flatnonzero(np.diff(members.cluster, prepend=-1))
     begin = 0
-    for stop in [*opens[1:].tolist(), len(members.cluster)] if len(opens) else []:
-        if stop - begin >= MEMBERS_HELD or stop == len(members.cluster):
-            part = members.of(np.arange(begin, stop))
-            yield part.of(np.argsort(part.record))
-            begin = stop
+    while begin < len(members.cluster):
+        last = members.cluster[min(begin + MEMBERS_HELD, len(members.cluster)) - 1]
+        stop = int(np.searchsorted(members.cluster, last, side="right"))
+        part = members.of(np.arange(begin, stop))
+        yield part.of(np.argsort(part.record))
+        begin = stop
 
 
-Columns = tuple[Int64s, Int64s, Int64s, npt.NDArray[np.float32], npt.NDArray[np.uint8]]
+def _nothing_decided(members: _Members) -> Resolution:
+    record = np.sort(members.record).astype(np.int64)
+    cluster, copy = np.empty_like(record), np.empty_like(record)
+    return Resolution(record, cluster, copy, np.empty(len(record), np.float32), np.empty(len(record), np.uint8))
 
 
-def _decided(members: _Members, near: Near, sketches: Sketches, settings: Duplicates) -> Columns:
-    """The columns of Resolution, for whole clusters. Places in `members` stand for documents on the way."""
-    ids, n_chars = sketches.named(members.record)
+Columns = tuple[Numbers, Int64s, npt.NDArray[np.float32], npt.NDArray[np.uint8]]
+
+
+def _decided(members: _Members, near: Near, sketches: Sketches, settings: Duplicates, merits: Merits) -> Columns:
+    """The other columns of Resolution, for whole clusters. Places in `members` stand for documents on the way."""
+    records = members.record.astype(np.int64)
+    ids, n_chars = sketches.named(records)
     rank = _ranks(ids)
-    preference = _preference(rank, n_chars, settings.keep)
+    order = preference(settings.keep, rank, n_chars, lambda policy: merits(policy, records))
     groups, group = np.unique(members.group, return_inverse=True)
     cluster = np.unique(members.cluster, return_inverse=True)[1]
-    preferred = _least_of_each(group, preference)  # the document that stays if its group does
-    removed = choose(cluster[preferred], preference[preferred], _pairs(groups, near), settings.verify_at_least)
+    preferred = _least_of_each(group, order)  # the document that stays if its group does
+    removed = choose(cluster[preferred], order[preferred], _pairs(groups, near), settings.verify_at_least)
     is_near = removed.by[group] >= 0
     is_exact = ~is_near & (preferred[group] != np.arange(len(group)))
     copy = np.full(len(group), -1, np.int64)
@@ -138,10 +159,10 @@ def _decided(members: _Members, near: Near, sketches: Sketches, settings: Duplic
     similarity = removed.similarity[group].astype(np.float32)
     similarity[is_exact] = 1
     level = np.where(is_near, NEAR, np.where(is_exact, EXACT, NOT_REMOVED)).astype(np.uint8)
-    return members.record, members.record[_least_of_each(cluster, rank)][cluster], copy, similarity, level
+    return members.record[_least_of_each(cluster, rank)][cluster], copy, similarity, level
 
 
-def _pairs(groups: Int64s, near: Near) -> Pairs:
+def _pairs(groups: Numbers, near: Near) -> Pairs:
     """What is known of pairs of groups, each named by its lowest record (groups ascend)."""
     item = positions(groups, near.items)  # -1: meets nobody, so nothing is asked of it
 
@@ -163,24 +184,7 @@ def _ranks(ids: pa.LargeStringArray) -> Int64s:
     return rank
 
 
-def _preference(rank: Int64s, n_chars: Int64s, keep: str) -> Int64s:
-    """The place of each document in the order of the policy: the lower stays."""
-    if keep == "lowest_id":
-        return rank
-    place = np.empty(len(rank), np.int64)
-    place[np.lexsort((rank, -n_chars))] = np.arange(len(rank))
-    return place
-
-
 def _least_of_each(group: Int64s, by: Int64s) -> Int64s:
     """The document with the lowest `by` of each group."""
     order = np.lexsort((by, group))
     return order[np.flatnonzero(np.diff(group[order], prepend=-1))]
-
-
-def _joined(parts: list[Columns]) -> Columns:
-    empty = [np.zeros(0, kind) for kind in (np.int64, np.int64, np.int64, np.float32, np.uint8)]
-    columns = [np.concatenate([none, *(part[i] for part in parts)]) for i, none in enumerate(empty)]
-    order = np.argsort(columns[0])
-    record, cluster, copy, similarity, level = (column[order] for column in columns)
-    return record, cluster, copy, similarity, level

@@ -11,7 +11,6 @@ Legend: m items, p pairs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curate.dedup.partitions import distinct
+from curate.dedup.partitions import Numbers, distinct
+from curate.dedup.scattered import read_pieces
 from curate.text import Int64s, UInt64s
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
@@ -37,7 +37,7 @@ class ShingleStore:
     def __init__(self, path: Path, items: int, shingle_sets: ShingleSets) -> None:
         self.path, self.shingle_sets = path, shingle_sets
         self.first = np.full(items, -1, np.int64)  # (m,) where an item's set begins, in hashes; -1: not there yet
-        self.size = np.zeros(items, np.int64)  # (m,)
+        self.size = np.zeros(items, np.int32)  # (m,)
         self._written = 0
 
     def __enter__(self) -> ShingleStore:
@@ -58,12 +58,12 @@ class ShingleStore:
             self._written += len(hashes)
         self._file.flush()
 
-    def jaccards(self, left: Int64s, right: Int64s, hashes_held: int = HASHES_HELD) -> Float64s:
-        """Exact Jaccard (p,) of the items `left[i]` and `right[i]`."""
+    def jaccards(self, left: Int64s, right: Int64s, hashes_held: int | None = None) -> Float64s:
+        """Exact Jaccard (p,) of the items `left[i]` and `right[i]`. `hashes_held`: `HASHES_HELD` unless told."""
         self.fetch(np.concatenate((left, right)))
         order = np.lexsort((right, left))
         answers = np.empty(len(left), np.float64)
-        for chunk in _chunks(left[order], right[order], self.size, hashes_held):
+        for chunk in _chunks(left[order], right[order], self.size, hashes_held or HASHES_HELD):
             pairs = order[chunk]
             items = distinct(np.concatenate((left[pairs], right[pairs])))
             one, two = np.searchsorted(items, left[pairs]), np.searchsorted(items, right[pairs])
@@ -71,22 +71,17 @@ class ShingleStore:
         return answers
 
     def _sets(self, items: Int64s) -> tuple[Int64s, UInt64s]:
-        offsets = np.concatenate(([0], np.cumsum(self.size[items])))
+        offsets = np.concatenate(([0], np.cumsum(self.size[items], dtype=np.int64)))
         hashes = np.empty(offsets[-1], np.uint64)
-        file = self._file.fileno()
-        for at, stop, first in zip(
-            offsets[:-1].tolist(), offsets[1:].tolist(), self.first[items].tolist(), strict=True
-        ):
-            if at < stop:
-                os.preadv(file, [hashes[at:stop].data.cast("B")], first * 8)
+        read_pieces(self._file.fileno(), self.first[items] * 8, np.diff(offsets) * 8, hashes)
         return offsets, hashes
 
 
-def _chunks(left: Int64s, right: Int64s, size: Int64s, held: int) -> list[slice]:
+def _chunks(left: Int64s, right: Int64s, size: Numbers, held: int) -> list[slice]:
     """Consecutive pairs (ordered by left) whose sets together stay about `held`."""
     opens = np.ones(len(left), np.int64)
     opens[1:] = left[1:] != left[:-1]  # a left item is fetched once for all its pairs
-    cost = size[right] + opens * size[left]
+    cost = size[right] + opens * size[left]  # int64, as `opens`
     number = (np.cumsum(cost) - cost) // held
     edges = np.flatnonzero(np.diff(number, prepend=-1, append=-1))
     return [slice(int(a), int(b)) for a, b in pairwise(edges)]

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +24,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.dedup.partitions import distinct, positions
 from curate.dedup.resolve import NEAR, NOT_REMOVED, resolve
-from curate.passes.copies import Copies
+from curate.dedup.shingles import ShingleRecipe
+from curate.passes.copies import Copies, weights
 from curate.passes.judge import VERDICTS
+from curate.passes.merits import SiftedMerits
+from curate.passes.published import Published, find_published
 from curate.passes.repeats import Repeats, find_repeats
+from curate.passes.sides import assign_sides, holds_out_test, where_empty
 from curate.passes.sift import TableWriter, unit_file
 from curate.passes.sifted import Int64s, Rows, Sifted
 from curate.passes.sketches import SiftedSketches
+from curate.passes.ties import Whole
 from curate.settings import Duplicates, Source, Split
 from curate.shards.fault import Fault
-from curate.split import NOWHERE, SIDES, TEST, TRAIN, Sides, assign, places
+from curate.split import NOWHERE, SIDES, TEST, TRAIN, Sides
 
 Bools = npt.NDArray[np.bool_]
 
@@ -51,6 +56,7 @@ DECIDED = pa.schema(
         ("duplicate_of", pa.large_string()),
         ("similarity", pa.float32()),
         ("split", pa.string()),
+        ("weight", pa.uint8()),
     ]
 )
 
@@ -61,6 +67,8 @@ LEFT_FOR = {
     3: ("dedup", "near_duplicate"),
     4: ("contamination", "held_out_overlap"),
     5: ("contamination", "benchmark_overlap"),
+    6: ("dedup", "published_duplicate"),
+    7: ("dedup", "repeated_spans"),
 }
 STATE = {reason: np.uint8(state) for state, (_, reason) in LEFT_FOR.items()}
 
@@ -77,13 +85,14 @@ class Corpus:
     state: npt.NDArray[np.uint8]  # (N,)
     side: Sides  # (N,)
     copies: Copies | None = None
+    published: Published = field(default_factory=Published.none)
     leaking: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))  # ascending
     leaks: pa.StringArray = field(default_factory=lambda: pa.array([], pa.string()))  # the evidence of each
 
     @classmethod
     def load(cls, sifted: Sifted, judged: Path, sources: Sequence[Source]) -> Corpus:
-        """`sources`: the source of each unit. What does not fit memory lies beside `judged` until `write` is done."""
-        scratch = judged.with_name("scratch")
+        """`sources`: the source of each unit. What does not fit memory lies beside `sifted` until `write` is done."""
+        scratch = sifted.folder.with_name("scratch")
         shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
         scratch.mkdir()
         state = np.zeros(len(sifted), np.uint8)
@@ -105,43 +114,39 @@ class Corpus:
         n_bytes = sum(int(rows["n_bytes"].to_numpy()[records[at]].sum()) for at, rows in self.sifted.every(["n_bytes"]))
         return int(records.sum()), n_bytes
 
-    def drop_duplicates(self, settings: Duplicates) -> None:
-        """Clusters among the survivors, and which copies leave."""
+    def drop_published(self, settings: Duplicates, seed: int) -> None:
+        """Copies of what is published already leave; control text stays."""
+        wanted = self.survivors.copy()
+        for unit, source in enumerate(self.sources):
+            if source.role == "control":
+                wanted[self.sifted.records_of(unit)] = False
+        self.published = find_published(self.sifted, wanted, settings, seed, self.scratch / "published.arrow")
+        self.state[self.published.record] = STATE["published_duplicate"]
+
+    def drop_duplicates(self, settings: Duplicates, scored: Path | None = None) -> None:
+        """Clusters among the survivors, and which copies leave. `scored`: the classifiers' scores, if there are any."""
         taking_part = self.survivors
-        sketches = SiftedSketches(self.sifted, self.repeats, taking_part, settings.shingle_words)
-        found = resolve(sketches, taking_part, settings, self.scratch)
+        sketches = SiftedSketches(self.sifted, self.repeats, taking_part, ShingleRecipe.of(settings))
+        scores = None if scored is None else self.sifted.beside(scored)
+        merits = SiftedMerits(self.sifted, [source.name for source in self.sources], scores)
+        found = resolve(sketches, taking_part, settings, self.scratch, merits)
         for level, reason in ((NEAR, "near_duplicate"), (NEAR - 1, "exact_duplicate")):
             self.state[found.record[found.level == level]] = STATE[reason]
-        self.copies = Copies.named(found, self.ids(found.record), self.scratch / "copies.arrow")
+        names, path = self.ids(found.record), self.scratch / "copies.arrow"
+        self.copies = Copies.named(found, names, path, settings.rehydrate, merits.numbers())
 
     def ids(self, records: Int64s) -> Iterator[pa.LargeStringArray]:
         """Unique ids of records in ascending order, some at a time."""
         for some, rows in self.sifted.some(records, ["id"]):
             yield self.repeats.unique(some, rows["id"])
 
-    def assign_splits(self, settings: Split, seed: int) -> None:
-        """By whole cluster; control sources are test text throughout."""
-        shares = settings.validation, settings.test
-        for unit, source in enumerate(self.sources):
-            if source.role == "control":
-                self.side[self.sifted.records_of(unit)] = TEST
-                continue
-            for at, rows in self.sifted.groups(unit, ["id"]):
-                ids = self.repeats.unique(np.arange(at.start, at.stop), rows["id"])
-                self.side[at] = assign(places(ids, seed), *shares)
-        if self.copies is not None:
-            self._assign_clusters(assign(self.copies.places(seed), *shares))
-        self.side[~self.kept] = NOWHERE
-
-    def _assign_clusters(self, sides: Sides) -> None:
-        """A cluster that a control document belongs to is held out whole, so that no copy of it is trained on."""
-        assert self.copies is not None
-        found = self.copies.found
-        unit = np.searchsorted(self.sifted.first_row, found.record, side="right") - 1
-        is_control = np.array([source.role == "control" for source in self.sources], np.bool_)[unit]
-        stays = found.level == NOT_REMOVED
-        control = distinct(found.cluster[is_control & stays])
-        self.side[found.record] = np.where(positions(found.cluster, control) >= 0, TEST, sides)
+    def assign_splits(
+        self, settings: Split, seed: int, bytes_per_token: Mapping[str, float] | None = None
+    ) -> dict[str, Any]:
+        """The side of every record; returns what there is to tell of it. `bytes_per_token`: by source, where known."""
+        whole = Whole(self.sifted, self.repeats, self.sources, self.kept, self.copies, self.scratch)
+        self.side, told = assign_sides(whole, settings, seed, bytes_per_token)
+        return told
 
     def leave(self, records: Int64s, reason: str, evidence: Sequence[str]) -> None:
         """Take documents that leak out; `records` are none that have left before."""
@@ -165,7 +170,7 @@ class Corpus:
             ):
                 for at, rows in self.sifted.groups(unit, ["id"]):
                     writer.write(self._decisions(self.sources[unit], at, rows["id"], verdicts.take(len(rows))))
-        self.copies = None  # whose names lie in the scratch folder
+        self.copies, self.published = None, Published.none()  # whose names lie in the scratch folder
         shutil.rmtree(self.scratch)
 
     def _decisions(self, source: Source, at: slice, ids: pa.ChunkedArray, verdicts: pa.Table) -> pa.Table:
@@ -180,9 +185,11 @@ class Corpus:
             "reason": _or(verdicts["reason"], left, [reason for _, reason in LEFT_FOR.values()], place),
             "reasons": _or(verdicts["reasons"], left, [[reason] for _, reason in LEFT_FOR.values()], place),
             "split": pa.array(SIDES, pa.string()).take(pa.array(self.side[at])),
+            "weight": weights(self.copies, at, state == GOES_ON, self.side[at] == TRAIN),
         } | self._copies(at)
         evidence = self._evidence(at, columns["duplicate_of"], columns["similarity"])
         columns["evidence"] = _or(verdicts["evidence"], left, evidence, np.cumsum(left) - 1)
+        columns |= self.published.over(at, columns)
         return pa.table([columns[name] for name in DECIDED.names], schema=DECIDED)
 
     def _copies(self, at: slice) -> dict[str, pa.Array]:
@@ -207,8 +214,11 @@ class Corpus:
         copies = zip(duplicate_of.drop_null().to_pylist(), similarity.drop_null().to_pylist(), strict=True)
         told = iter([f"Jaccard {jaccard:.3f} with {copy}, the copy preferred" for copy, jaccard in copies])
         leaks = iter(self.leaks[low:high].to_pylist())
+        published = iter(self.published.among(at)[1]["evidence"].to_pylist())
+        by_state = {STATE["exact_duplicate"]: told, STATE["near_duplicate"]: told}
+        by_state[STATE["published_duplicate"]] = published
         state = self.state[at]
-        return [next(told if one < STATE["held_out_overlap"] else leaks) for one in state[state > LEFT_BEFORE].tolist()]
+        return [next(by_state.get(one, leaks)) for one in state[state > LEFT_BEFORE].tolist()]
 
 
 def _or(
@@ -233,13 +243,10 @@ def require_held_out(corpus: Corpus, settings: Split) -> None:
             f"({_commonest_reasons(corpus)})",
             hint="check the sources' text fields, curate.language.keep, and the bounds in curate.quality.rules",
         )
-    for side, share in ((TRAIN, 1 - settings.test - settings.validation), (TEST, settings.test)):
-        if share > 0 and not counts[side]:
-            raise Fault(
-                f"the domain's {SIDES[side]} set is empty: 0 of {n_domain:,} documents",
-                where="curate.split.test" if side == TEST else "curate.split",
-                hint=f"{'widen' if side == TEST else 'narrow'} curate.split.test, or give more documents",
-            )
+    for side, is_asked in ((TRAIN, True), (TEST, holds_out_test(settings, corpus.sources))):
+        if is_asked and not counts[side]:
+            where, hint = where_empty(settings, side)
+            raise Fault(f"the domain's {SIDES[side]} set is empty: 0 of {n_domain:,} documents", where=where, hint=hint)
 
 
 def _commonest_reasons(corpus: Corpus) -> str:

@@ -14,6 +14,7 @@ import xxhash
 from curate.engine import Pass, Tally
 from curate.ledger import ledger_schema
 from curate.passes.decide import DECIDED
+from curate.passes.edits import TRIMMED
 from curate.passes.parts import ShardPlan, sides_of
 from curate.passes.place import Places
 from curate.passes.sift import TableWriter, unit_file
@@ -76,7 +77,7 @@ class Enter(Pass):
                 if folder is not None
             ]
             measured = [name for name in self._columns_in(self.sifted.folder, rank) if name not in DECIDED.names]
-            for _, rows in self.sifted.groups(rank, measured):
+            for _, rows in self.sifted.groups(rank, [*measured, TRIMMED]):
                 columns = _by_name(rows)
                 for each in later:
                     columns |= _by_name(each.take(len(rows)))

@@ -35,6 +35,7 @@ DOCUMENTS = pa.schema(
         ("meta", pa.string()),
         ("licence", pa.string()),
         ("consent", pa.string()),
+        ("weight", pa.uint8()),
     ]
 )
 
@@ -45,7 +46,7 @@ class Shard(Pass):
     def __init__(
         self, folder: Path, plan: ShardPlan, sifted: Sifted, decided: Path, tokenizer: Path, terms: Sequence[str] = ()
     ) -> None:
-        """`terms`: licence, consent, where a source of the recipe tells them."""
+        """`terms`: licence, consent, where a source of the recipe tells them; weight, where it rehydrates."""
         super().__init__(folder, len(plan.parts))
         self.terms = tuple(terms)
         self.plan, self.sifted, self.decided, self.tokenizer = plan, sifted, sifted.beside(decided), tokenizer
@@ -88,10 +89,10 @@ class Shard(Pass):
             records = self.sifted.first_row[unit] + np.flatnonzero(split_of(self.decided, unit)[0] == side)
             records = records[(records >= part.first) & (records < part.stop)]
             texts = self.sifted.some(records, ["text", "meta", "licence", "consent"])
-            names = self.decided.some(records, ["id", "source"])
+            names = self.decided.some(records, ["id", "source", "weight"])
             for (_, text), (_, name) in zip(texts, names, strict=True):
-                columns = {**dict(zip(text.column_names, text.columns, strict=True)), "id": name["id"]}
-                yield pa.table([(columns | {"source": name["source"]})[n] for n in DOCUMENTS.names], schema=DOCUMENTS)
+                columns = {one: rows[one] for rows in (text, name) for one in rows.column_names}
+                yield pa.table([columns[one] for one in DOCUMENTS.names], schema=DOCUMENTS)
 
 
 @lru_cache(maxsize=1)

@@ -25,13 +25,14 @@ import xxhash
 from curate.cleaning import clean, load
 from curate.dedup.exact import exact_keys
 from curate.dedup.minhash import signatures
+from curate.dedup.shingles import ShingleRecipe
 from curate.engine import Pass, Tally
 from curate.filters import load_filters, verdicts
 from curate.language import identify
 from curate.measured import families, measure
 from curate.pii.find import find
 from curate.readers._fields import ABSENT, field_of
-from curate.settings import Curate, FieldOf, Source
+from curate.settings import Curate, Duplicates, FieldOf, Source
 from curate.taken import sifted_measures
 from curate.text import TextBatch
 from curate.units import Unit, read_unit
@@ -112,20 +113,26 @@ class Sifter:
         """Measures, language and sketches of readable texts, as Arrow columns."""
         columns = {name: pa.array(values, pa.float64()) for name, values in measure(batch, self.families).items()}
         told = identify(batch, self.language.model)
-        keys = exact_keys(batch)
-        d = self.settings.duplicates
-        sketch = signatures(batch, d.shingle_words, d.bands * d.rows, self.seed)  # (n, k) uint32
-        buffers = [None, pa.py_buffer(np.ascontiguousarray(sketch))]
+        columns |= sketched(batch, self.settings.duplicates, self.seed)
         return columns | {
-            "n_chars": pa.array(batch.n_chars),
             "language": told.languages,
             "language_score": pa.array(told.scores, pa.float32()),
             "other_language_share": pa.array(told.other_share, pa.float64()),
-            "key_high": pa.array(keys[:, 0]),
-            "key_low": pa.array(keys[:, 1]),
-            "signature": pa.Array.from_buffers(pa.binary(sketch.shape[1] * 4), len(batch), buffers),
-            "text": batch.array,
         }
+
+
+def sketched(batch: TextBatch, settings: Duplicates, seed: int) -> dict[str, pa.Array]:
+    """Texts and what follows from them alone: length, exact key, MinHash signature. Also of texts that are edited."""
+    keys = exact_keys(batch)
+    sketch = signatures(batch, ShingleRecipe.of(settings), settings.bands * settings.rows, seed)  # (n, k) uint32
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(sketch))]
+    return {
+        "n_chars": pa.array(batch.n_chars),
+        "key_high": pa.array(keys[:, 0]),
+        "key_low": pa.array(keys[:, 1]),
+        "signature": pa.Array.from_buffers(pa.binary(sketch.shape[1] * 4), len(batch), buffers),
+        "text": batch.array,
+    }
 
 
 def _spread(columns: Mapping[str, pa.Array], rows: npt.NDArray[np.int64], n: int) -> dict[str, pa.Array]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curate.dedup.minhash import UInt32s
-from curate.dedup.shingles import shingle_sets
+from curate.dedup.shingles import ShingleRecipe
 from curate.passes.repeats import Repeats
 from curate.passes.sifted import Int64s, Sifted
 from curate.text import TextBatch, UInt64s
@@ -25,7 +25,7 @@ class SiftedSketches:
     sifted: Sifted
     repeats: Repeats
     takes_part: Bools  # (N,)
-    shingle_words: int
+    shingle: ShingleRecipe
 
     def exact_keys(self) -> Iterator[tuple[Int64s, UInt64s]]:
         for records, rows in self.sifted.every(["key_high", "key_low"]):
@@ -40,7 +40,7 @@ class SiftedSketches:
             if wanted[part].any():
                 for records, rows in self.sifted.groups(unit, ["signature"]):
                     here = np.flatnonzero(wanted[records])
-                    yield records.start + here, _values(rows["signature"])[here]
+                    yield records.start + here, signature_values(rows["signature"])[here]
 
     def named(self, records: Int64s) -> tuple[pa.LargeStringArray, Int64s]:
         rows = self.sifted.take(records, ["id", "n_chars"])
@@ -48,10 +48,10 @@ class SiftedSketches:
 
     def shingle_sets(self, records: Int64s) -> Iterator[tuple[Int64s, Int64s, UInt64s]]:
         for some, texts in self.sifted.batches(records):
-            yield some, *shingle_sets(TextBatch(texts), self.shingle_words)
+            yield some, *self.shingle.sets(TextBatch(texts))
 
 
-def _values(signatures: pa.ChunkedArray) -> UInt32s:
+def signature_values(signatures: pa.ChunkedArray) -> UInt32s:
     """(n, k) of a column of fixed-width binaries; what a null holds is undefined."""
     array = signatures.combine_chunks()
     values = array.type.byte_width // 4

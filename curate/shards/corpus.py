@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.shards.fault import Fault
-from curate.shards.format import END_OF_STREAM, TERMS, shard_schema
+from curate.shards.format import END_OF_STREAM, OPTIONAL, WEIGHT, shard_schema
 from curate.shards.seal import MANIFEST, digest, sha256, write_json
 
 AGAIN = "run the shard stage again"
@@ -76,6 +76,11 @@ class ShardSplit:
     def n_bytes(self) -> np.ndarray:
         """(n,) int64, UTF-8 bytes of each document's text."""
         return self.table.column("n_bytes").to_numpy()
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """(n,) uint8, how often an epoch trains on each document; None where every one is trained on once."""
+        return self.table.column(WEIGHT).to_numpy() if WEIGHT in self.table.column_names else None
 
     @property
     def ids(self) -> pa.ChunkedArray:
@@ -176,7 +181,7 @@ def _mapped_file(path: Path) -> pa.Table:
         table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise Fault(f"a shard file is broken: {error}", where=str(path), hint=AGAIN) from error
-    terms = [name for name in TERMS if name in table.column_names]
+    terms = [name for name in OPTIONAL if name in table.column_names]
     if not any(table.schema.equals(shard_schema(dtype, terms)) for dtype in (pa.uint16(), pa.uint32())):
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         raise Fault(

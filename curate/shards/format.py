@@ -19,6 +19,7 @@ documents is one file of no rows.
 | n_bytes   | int64                      | UTF-8 bytes of its text: what bits per byte are divided by   |
 | licence   | string                     | only where a source tells one; empty for documents without   |
 | consent   | string                     | likewise                                                     |
+| weight    | uint8                      | only where the recipe rehydrates: times an epoch trains on it |
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ from curate.shards.seal import write_json
 
 TERMS = ("licence", "consent")
 """What a document may be used for: columns that stand only in shards of recipes whose sources tell them."""
+WEIGHT = "weight"
+OPTIONAL = {**dict.fromkeys(TERMS, pa.string()), WEIGHT: pa.uint8()}
+"""Columns that stand only in shards of recipes that give rise to them."""
 MOST_TOKENS_IN_A_BATCH = 2**31 - 1  # a list column's offsets are int32
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # Arrow's end mark: a file without it was cut
 
@@ -53,7 +57,7 @@ class TokenBatch:
     ids: Sequence[str] | pa.Array
     sources: Sequence[str] | pa.Array
     n_bytes: np.ndarray  # (n,) int64
-    terms: Mapping[str, pa.Array | pa.ChunkedArray] = field(default_factory=dict)  # (n,) strings, by names of TERMS
+    terms: Mapping[str, pa.Array | pa.ChunkedArray] = field(default_factory=dict)  # (n,), by names of OPTIONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ def write_shard_file(
 ) -> ShardFile:
     """Write one data file of a split, batch by batch, each batch an Arrow record batch. The file appears whole.
 
-    `terms`: those of TERMS that every batch brings.
+    `terms`: those of OPTIONAL that every batch brings.
     """
     schema = shard_schema(dtype, terms)
     documents = tokens = text_bytes = 0
@@ -116,7 +120,7 @@ def write_split_info(folder: Path, split: str) -> None:
         )
     with pa.memory_map(str(folder / names[0])) as source:
         schema = pa.ipc.open_stream(source).schema
-    dtype, terms = schema.field("input_ids").type.value_type, [name for name in TERMS if name in schema.names]
+    dtype, terms = schema.field("input_ids").type.value_type, [name for name in OPTIONAL if name in schema.names]
     info = {"citation": "", "description": "", "features": _features(dtype, terms), "homepage": "", "license": ""}
     state: dict[str, Any] = {
         "_data_files": [{"filename": name} for name in names],
@@ -135,7 +139,7 @@ def shard_schema(dtype: pa.DataType, terms: Sequence[str] = ()) -> pa.Schema:
     """The columns of a shard, with the note by which `datasets` knows its own features in a lone file."""
     note = json.dumps({"info": {"features": _features(dtype, terms)}})
     columns = {"input_ids": pa.list_(dtype), "id": pa.string(), "source": pa.string(), "n_bytes": pa.int64()}
-    return pa.schema([*columns.items(), *((name, pa.string()) for name in terms)], metadata={"huggingface": note})
+    return pa.schema([*columns.items(), *((name, OPTIONAL[name]) for name in terms)], metadata={"huggingface": note})
 
 
 def _record_batch(batch: TokenBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -154,9 +158,14 @@ def _record_batch(batch: TokenBatch, schema: pa.Schema) -> pa.RecordBatch:
         _strings(batch.ids),
         _strings(batch.sources),
         pa.array(batch.n_bytes, pa.int64()),
-        *(pc.fill_null(_strings(batch.terms[name]), "") for name in TERMS if name in schema.names),
+        *(_filled(batch.terms[name], kind) for name, kind in OPTIONAL.items() if name in schema.names),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _filled(values: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return pc.fill_null(array.cast(kind), 1 if kind == OPTIONAL[WEIGHT] else "")
 
 
 def _strings(values: Sequence[str] | pa.Array) -> pa.Array:
@@ -172,7 +181,7 @@ def _features(dtype: pa.DataType, terms: Sequence[str]) -> dict[str, Any]:
         "id": {"dtype": "string", "_type": "Value"},
         "source": {"dtype": "string", "_type": "Value"},
         "n_bytes": {"dtype": "int64", "_type": "Value"},
-    } | {name: {"dtype": "string", "_type": "Value"} for name in terms}
+    } | {name: {"dtype": str(OPTIONAL[name]), "_type": "Value"} for name in terms}
 
 
 def _content_hash(paths: list[Path]) -> str:

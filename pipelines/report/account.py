@@ -13,7 +13,7 @@ FATES = ("kept", "removed", "quarantined")
 
 
 def sources(fates: list[Row]) -> list[Row]:
-    """Bytes that came in are those of the text and those that the cleaners took of it."""
+    """Bytes that came in are those of the text that remains, and what cleaners and later passes cut of it."""
     found = []
     for row in rolled(fates, "role", "source"):
         its = [one for one in fates if (one["role"], one["source"]) == (row["role"], row["source"])]
@@ -24,8 +24,9 @@ def sources(fates: list[Row]) -> list[Row]:
                 "role": row["role"],
                 "records": row["documents"],
                 "bytes": row["bytes"],
-                "bytes_in": row["bytes"] + row["cleaned"],
+                "bytes_in": row["bytes"] + row["cleaned"] + row["trimmed"],
                 "cleaned_bytes": row["cleaned"],
+                "trimmed_bytes": row["trimmed"],
                 **{fate: sum(one["documents"] for one in its if one["fate"] == fate) for fate in FATES},
                 **{f"{fate}_bytes": sum(one["bytes"] for one in its if one["fate"] == fate) for fate in FATES},
                 "tokens": sum(one["tokens"] for one in kept),

@@ -7,6 +7,7 @@ are 64-bit hashes of the cluster's name, which is the lowest id in it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,30 @@ GATHERED = {
 EXACT, NEAR = 1, 2
 
 
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A copy that left, to be shown beside the document that stayed, and what there is to say of its cluster."""
+
+    row: int
+    size: int
+    away: int
+    """Documents of the cluster that left, of which `exact` were exact copies."""
+    exact: int
+    lowest: float | None
+    """Similarity of the near copies to the documents that stayed in their place, and the highest."""
+    highest: float | None
+    largest: bool
+    """Shown for the size of the cluster."""
+
+
 class Clusters:
     def __init__(self) -> None:
         self._parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in GATHERED}
         self._sides: dict[tuple[int, ...], int] = {}
 
     def add(self, chunk: Chunk, hashes: UInt64s) -> None:
-        left = np.where(chunk.has("stage", "dedup"), np.where(chunk.has("reason", "exact_duplicate"), EXACT, NEAR), 0)
+        is_copy = chunk.has("reason", "exact_duplicate") | chunk.has("reason", "near_duplicate")
+        left = np.where(is_copy, np.where(chunk.has("reason", "exact_duplicate"), EXACT, NEAR), 0)
         gathered = pc.is_valid(chunk.table["cluster"]).to_numpy() | (left > 0)
         if not gathered.any():
             return
@@ -96,9 +114,8 @@ class Found:
             "similarity": {"edges": edges.round(4).tolist(), "documents": counts.tolist()},
         }
 
-    def pairs(self) -> list[tuple[int, int]]:
-        """(row of a copy that left, size of its cluster): the largest clusters, each by its least similar copy, then
-        the pairs that were least similar of all."""
+    def matches(self) -> list[Match]:
+        """The largest clusters, each by its least similar copy, then the pairs that were least similar of all."""
         left = np.flatnonzero(self._columns["left"])
         likeness = np.nan_to_num(self._columns["similarity"][left], nan=1.0)
         left = left[np.lexsort((self._columns["document"][left], likeness))]  # least similar first
@@ -107,7 +124,22 @@ class Found:
         cluster = self._of[farthest]
         largest = farthest[np.lexsort((self._names[cluster], -self._sizes[cluster]))[:LARGEST_CLUSTERS]]
         others = farthest[~np.isin(farthest, largest)][:FARTHEST_PAIRS]
-        return [(int(self._columns["row"][one]), int(self._sizes[self._of[one]])) for one in (*largest, *others)]
+        return [*(self._match(one, True) for one in largest), *(self._match(one, False) for one in others)]
+
+    def _match(self, copy: np.int64, largest: bool) -> Match:
+        members = np.flatnonzero(self._of == self._of[copy])
+        left = self._columns["left"][members]
+        near = self._columns["similarity"][members[left == NEAR]]
+        near = near[np.isfinite(near)]
+        return Match(
+            row=int(self._columns["row"][copy]),
+            size=len(members),
+            away=int((left > 0).sum()),
+            exact=int((left == EXACT).sum()),
+            lowest=float(near.min()) if len(near) else None,
+            highest=float(near.max()) if len(near) else None,
+            largest=largest,
+        )
 
     def on_side(self, *side: str) -> tuple[int, int]:
         """(documents, clusters) among the kept documents of a role, source and split that have a copy."""

@@ -34,7 +34,7 @@ PERSONAL = "pii_"
 MIXED = "other_language_share"
 
 NAMED = ("source", "role", "fate", "stage", "reason", "language", "split", "licence", "consent")
-COUNTED = ("n_bytes", "bytes_cleaned", "tokens")
+COUNTED = ("n_bytes", "bytes_cleaned", "bytes_trimmed", "tokens")
 
 
 class Sample:
@@ -82,7 +82,7 @@ class Facts:
     records: int = 0
     fates: Sums = field(
         default_factory=lambda: Sums(
-            ("role", "source", "fate", "stage", "reason", "split"), ("bytes", "cleaned", "tokens")
+            ("role", "source", "fate", "stage", "reason", "split"), ("bytes", "cleaned", "trimmed", "tokens")
         )
     )
     languages: Sums = field(
@@ -133,7 +133,8 @@ class Facts:
     def _count(self, chunk: Chunk) -> None:
         every = np.ones(len(chunk), np.bool_)
         n_bytes, tokens = chunk.counts("n_bytes"), chunk.counts("tokens")
-        self.fates.add(of(chunk, self.fates.columns, every), [n_bytes, chunk.counts("bytes_cleaned"), tokens])
+        cut = [chunk.counts(name) for name in ("bytes_cleaned", "bytes_trimmed")]
+        self.fates.add(of(chunk, self.fates.columns, every), [n_bytes, *cut, tokens])
         kept = chunk.has("fate", "kept")
         self.licences.add(of(chunk, self.licences.columns, kept), [n_bytes[kept], tokens[kept]])
         readable = ~chunk.has("fate", "quarantined")

@@ -14,11 +14,14 @@ STEPS = (
     ("quality", "Pass the quality rules"),
     ("domain", "Of the domain"),
     ("personal", "Without personal data that is to leave"),
+    ("boilerplate", "More than boilerplate"),
+    ("published", "Not published before"),
     ("exact", "After exact dedup"),
     ("near", "After near dedup"),
     ("contamination", "After decontamination"),
+    ("spans", "More than repeated passages"),
 )
-IF_USED = ("domain", "personal")  # gates that a recipe may lack
+IF_USED = ("domain", "personal", "boilerplate", "published", "spans")  # gates that a recipe may lack
 SPLITS = ("train", "validation", "test")
 
 
@@ -42,8 +45,12 @@ def gate(row: Row) -> str | None:
     """Where a record left; None for one that stayed."""
     if row["fate"] == "kept":
         return None
-    if row["stage"] == "contamination":
-        return "contamination"
+    if row["stage"] in ("boilerplate", "contamination"):
+        return str(row["stage"])
+    if row["reason"] == "published_duplicate":
+        return "published"
+    if row["reason"] == "repeated_spans":
+        return "spans"
     if row["stage"] == "dedup":
         return "exact" if row["reason"] == "exact_duplicate" else "near"
     if row["stage"] == "judge" and row["fate"] == "removed":

@@ -10,7 +10,7 @@ read.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from pipelines.report.account import (
     sources,
     splits,
 )
-from pipelines.report.clusters import Found
+from pipelines.report.clusters import Found, Match
+from pipelines.report.contamination import contamination_numbers
 from pipelines.report.facts import EVIDENCE_SHOWN, QUARANTINED_SHOWN, SCORES, Facts
 from pipelines.report.gates import funnel
 from pipelines.report.judged import Judged
 from pipelines.report.limits import Limit, Rules, language_limits, limits_of
-from pipelines.report.shown import COLUMNS, MATCHED, Shown, show, without_personal_data
+from pipelines.report.shown import COLUMNS, MATCHED, Shown, show
 from pipelines.report.tallies import Row, rolled
 
 EXCERPT_CHARS = 320
@@ -83,7 +84,7 @@ def curation_numbers(
         "licences": licences(facts),
         "domain": {"card": dict(domain) if domain else None, "by_source": domain_scores(facts)},
         "splits": splits(fates, drawn.clusters),
-        "contamination": drawn.contamination(fates) | {"indexes": _indexes(contamination, presidio)},
+        "contamination": drawn.contamination(fates) | contamination_numbers(contamination, presidio),
     }
 
 
@@ -136,16 +137,6 @@ def _about(settings: Curate | None) -> dict[str, Row]:
     }
 
 
-def _indexes(contamination: Mapping[str, Any] | None, presidio: bool) -> dict[str, Any]:
-    """Phrases are words of documents."""
-    found = {}
-    for name, one in (contamination or {}).items():
-        phrases = one.get("common_phrases") or []
-        masked = without_personal_data([row["phrase"] for row in phrases], presidio)
-        found[name] = {**one, "common_phrases": [row | {"phrase": p} for row, p in zip(phrases, masked, strict=True)]}
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class _Drawn:
     """The sections that show documents."""
@@ -156,7 +147,7 @@ class _Drawn:
     removed: Picked
     quarantine: Picked
     leaked: Picked
-    pairs: list[tuple[int, int]]
+    matches: list[Match]
     near: dict[tuple[int, str], list[Row]]
     shown: Shown
 
@@ -169,13 +160,13 @@ class _Drawn:
         quarantine = _spread(quarantine, QUARANTINED_SHOWN)
         leaked = _spread(facts.leaked.by_name(names, ("reason", "source")), EVIDENCE_SHOWN)
         clusters = facts.clusters.found(names)
-        pairs = clusters.pairs()
+        matches = clusters.matches()
         busiest = judged.busiest(NEAR_SHOWN)
         wanted = {row: 0 for part in (*quarantine.values(), *leaked.values()) for row in part}
         for place, (_, _, documents) in enumerate(busiest):
             wanted |= {one.row: EXCERPT_CHARS if place < NEAR_TEXTS else wanted.get(one.row, 0) for one in documents}
         wanted |= {row: EXCERPT_CHARS for part in removed.values() for row in part}
-        shown = show(run, wanted, {row: MATCH_CHARS for row, _ in pairs}, presidio)
+        shown = show(run, wanted, {match.row: MATCH_CHARS for match in matches}, presidio)
         near = {
             (limit, source): [
                 {"value": one.value, "passes": not one.fails}
@@ -185,7 +176,7 @@ class _Drawn:
             ]
             for limit, source, documents in busiest
         }
-        return cls(facts, judged, clusters, removed, quarantine, leaked, pairs, near, shown)
+        return cls(facts, judged, clusters, removed, quarantine, leaked, matches, near, shown)
 
     def removals(self, fates: list[Row]) -> list[Row]:
         return [
@@ -222,10 +213,11 @@ class _Drawn:
 
     def duplicates(self) -> dict[str, Any]:
         shown = []
-        for number, size in self.pairs:
-            row = self.shown.row(number, "id", "source", "reason", *MATCHED)
+        for match in self.matches:
+            row = self.shown.row(match.row, "id", "source", "reason", *MATCHED)
             left, right = (self.shown.texts.get(row[name] or "") for name in ("duplicate_of", "id"))
-            shown.append(row | {"size": size, "left": left, "right": right})
+            about = {name: value for name, value in asdict(match).items() if name != "row"}
+            shown.append(row | about | {"left": left, "right": right})
         return self.clusters.numbers() | {"shown": shown}
 
     def rules(self, limits: Sequence[Limit]) -> list[Row]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from curate.dedup.exact import exact_keys
 from curate.dedup.minhash import signatures
+from curate.dedup.shingles import ShingleRecipe
 from curate.passes.judge import VERDICTS
 from curate.passes.sift import TableWriter, row_schema, unit_file
 from curate.passes.sifted import Sifted
@@ -27,6 +28,7 @@ class Doc:
     position: int = 0
     is_removed: bool = False
     """By a rule, before the corpus is looked at as a whole."""
+    meta: str | None = None
 
 
 def write_units(
@@ -56,9 +58,10 @@ def _rows(source: str, docs: Sequence[Doc]) -> pa.Table:
         "n_bytes": batch.n_bytes,
         "bytes_cleaned": [0] * len(docs),
         "n_chars": batch.n_chars,
+        "meta": [doc.meta for doc in docs],
         "key_high": keys[:, 0],
         "key_low": keys[:, 1],
-        "signature": [row.tobytes() for row in signatures(batch, 5, 112, 1)],
+        "signature": [row.tobytes() for row in signatures(batch, ShingleRecipe("words", 5), 112, 1)],
         "text": batch.array,
     }
     arrays = [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(len(docs), f.type) for f in SCHEMA]

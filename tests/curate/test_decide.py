@@ -13,17 +13,13 @@ import xxhash
 from sifted_units import Doc, sources, write_units
 
 import curate.dedup.partitions
-from curate.contamination import Hits, Leaks, NgramIndex, resolve
-from curate.passes import contaminate
 from curate.passes.decide import Corpus, require_held_out
-from curate.passes.held_out_index import build_index
 from curate.passes.repeats import find_repeats
 from curate.passes.sift import unit_file
 from curate.passes.sifted import Rows, Sifted
 from curate.settings import Duplicates, Split
 from curate.shards.fault import Fault
 from curate.split import TEST, TRAIN
-from curate.text import TextBatch
 from curate.xxh64 import xxh64
 
 Row = dict[str, Any]
@@ -59,7 +55,7 @@ def test_every_document_gets_its_decision(tmp_path: Path) -> None:
     assert rows["one/short"] == {
         "id": "one/short", "source": "one", "role": "domain", "fate": "removed", "stage": "judge",
         "reason": "too_few_words", "reasons": ["too_few_words", "other"], "evidence": "words = 1",
-        "cluster": None, "duplicate_of": None, "similarity": None, "split": None,
+        "cluster": None, "duplicate_of": None, "similarity": None, "split": None, "weight": None,
     }  # fmt: skip
     told = {name: tuple(rows[name][c] for c in ("fate", "reason", "duplicate_of", "cluster")) for name in rows}
     assert told["one/copy"] == ("removed", "exact_duplicate", "one/a03", "one/a03")
@@ -152,48 +148,6 @@ def test_files_of_the_same_rows_are_read_together(tmp_path: Path) -> None:
     assert sifted.take(records, ["id"])["id"].to_pylist() == [f"s/{i}" for i in records]
     assert sifted.take(records[:0], ["id"]).num_rows == 0
     assert Sifted.open(tmp_path / "sifted", 1).records_of(0) == slice(0, 50)
-
-
-def test_common_phrases_are_counted_without_being_held() -> None:
-    draw = np.random.default_rng(1)
-    units = []
-    for unit in range(30):  # n-gram 0 stands everywhere, 1 to 5 in about half, the others here and there
-        found = [
-            (100 * unit + d, g)
-            for d in range(100)
-            for g in range(200)
-            if draw.random() < (1, 0.5, 0.001)[min(2, (g + 4) // 5)]
-        ]
-        document, ngram = np.array(found).T
-        units.append(Hits(document, ngram, draw.integers(0, 9, len(found)), np.full(len(found), 50)))
-    held, ngrams, counts = contaminate._fold(units, 10)
-    assert len(held) < 0.2 * sum(map(len, units))
-    leaks, common = resolve(Hits.joined(units), 10)
-    ours, few = resolve(held, 10)
-    assert len(leaks.document) > 100 < len(common.ngram) * 20
-    for name in Leaks.__slots__:
-        assert (getattr(ours, name) == getattr(leaks, name)).all()
-    assert sorted(few.ngram.tolist()) == sorted(common.ngram.tolist())
-    assert contaminate._count_of(common.ngram, ngrams, counts).tolist() == common.n_documents.tolist()
-    order = np.argsort(few.ngram), np.argsort(common.ngram)
-    for name in ("document", "word"):
-        assert (getattr(few, name)[order[0]] == getattr(common, name)[order[1]]).all()
-
-
-def test_an_index_built_in_parts_is_the_one_built_at_once(tmp_path: Path) -> None:
-    draw = np.random.default_rng(3)
-    texts = [_prose(int(draw.integers(0, 30)), int(draw.integers(0, 80))) for _ in range(300)]  # beginnings recur
-    names = [f"d{i}" for i in draw.permutation(300)]
-    batches = [(names[at : at + 37], TextBatch.of(texts[at : at + 37])) for at in range(0, 300, 37)]
-    for name, given in (("all", batches), ("none", [])):
-        whole, parts = NgramIndex.build(given, 13), build_index(given, 13, tmp_path / name)
-        assert parts.owners.equals(whole.owners)
-        assert parts.too_short == whole.too_short
-        for column in ("hashes", "owner", "held_by", "n_words", "lengths", "bitmap"):
-            ours, theirs = getattr(parts, column), getattr(whole, column)
-            assert ours.dtype == theirs.dtype
-            assert ours.tolist() == theirs.tolist(), column
-    assert (NgramIndex.load(tmp_path / "all").held_by > 3).any()
 
 
 def test_digests_are_those_of_xxhash() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ from curate.dedup.minhash import UInt32s, signatures
 from curate.dedup.near import Bools
 from curate.dedup.partitions import Spill, runs
 from curate.dedup.resolve import EXACT, NEAR, NOT_REMOVED, Resolution, resolve
-from curate.dedup.shingles import shingle_sets
+from curate.dedup.shingles import ShingleRecipe
 from curate.dedup.verify import ShingleStore, jaccards
 from curate.settings import Duplicates
 from curate.text import Int64s, TextBatch, UInt64s
@@ -52,7 +50,7 @@ class Held:
 
     @cached_property
     def sets(self) -> tuple[Int64s, UInt64s]:
-        return shingle_sets(self.batch, self.given.shingle_words)
+        return ShingleRecipe.of(self.given).sets(self.batch)
 
     def blocks(self, records: Int64s) -> Iterator[Int64s]:
         yield from (records[at : at + self.block] for at in range(0, len(records), self.block))
@@ -62,7 +60,7 @@ class Held:
             yield some, exact_keys(self.batch)[some]
 
     def signatures(self, wanted: Bools) -> Iterator[tuple[Int64s, UInt32s]]:
-        every = signatures(self.batch, self.given.shingle_words, self.given.bands * self.given.rows, 1)
+        every = signatures(self.batch, ShingleRecipe.of(self.given), self.given.bands * self.given.rows, 1)
         for some in self.blocks(np.flatnonzero(wanted)):
             yield some, every[some]
 
@@ -418,49 +416,3 @@ def test_signatures_of_another_width_are_refused() -> None:
     other = Held({"a": "a b c"}, Duplicates(bands=8))
     with pytest.raises(ValueError, match="14 bands of 8 rows"):
         _resolve(other.documents, sketches=other)
-
-
-def _linked(answer: Resolution, ids: list[str]) -> set[frozenset[str]]:
-    members: dict[int, list[str]] = {}
-    for record, cluster in zip(answer.record.tolist(), answer.cluster.tolist(), strict=True):
-        members.setdefault(cluster, []).append(ids[record])
-    return {frozenset(pair) for group in members.values() for pair in combinations(group, 2)}
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(("name", "planted"), [("articles_1000.train", 10), ("articles_2500.train.gz", 20)])
-def test_every_planted_article_pair_is_found_and_no_other(shared_data: Path, name: str, planted: int) -> None:
-    folder = shared_data / "neardup" / "minhash_articles"
-    raw = (folder / name).read_bytes()
-    lines = (gzip.decompress(raw) if name.endswith(".gz") else raw).decode().splitlines()
-    documents = dict(line.split(" ", 1) for line in lines)
-    truth = (folder / f"{name.split('.')[0]}.truth").read_text().splitlines()
-    answer = _resolve(documents)
-    assert _linked(answer, list(documents)) == {frozenset(line.split()) for line in truth}
-    assert (answer.level != NOT_REMOVED).sum() == len(truth) == planted
-
-
-@pytest.mark.real
-def test_revisions_of_the_dc_code(shared_data: Path) -> None:
-    """Recall of pairs at J >= 0.8 and precision of what leaves, against an all-pairs list made apart from this code."""
-    folder = shared_data / "neardup" / "dc_code_revisions"
-    with gzip.open(folder / "docs.jsonl.gz", "rt") as file:
-        documents = {record["id"]: record["text"] for record in map(json.loads, file)}
-    with gzip.open(folder / "pairs.tsv.gz", "rt") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file][1:]
-    listed = {frozenset(row[:2]): float(row[2].lstrip("<")) for row in rows}
-    truth = {pair for pair, jaccard in listed.items() if jaccard >= 0.8}
-    ids = list(documents)
-    answer = _resolve(documents)
-    found = _linked(answer, ids)
-    recall = len(truth & found) / len(truth)
-    left = np.flatnonzero(answer.level != NOT_REMOVED)
-    removed = [frozenset((ids[answer.record[i]], ids[answer.duplicate_of[i]])) for i in left]
-    right = [pair for pair in removed if listed.get(pair, 0) >= 0.8]
-    print(
-        f"\npairs {len(truth)}, found {len(truth & found)}, recall {recall:.4f}; removed {len(removed)}, rightly "
-        f"{len(right)}; compared {answer.pairs_candidates}, of them near copies {answer.pairs_verified}"
-    )
-    assert len(truth) > 2800
-    assert recall >= 0.995
-    assert len(right) == len(removed)

@@ -28,6 +28,7 @@ import zstandard
 from curate.cleaning import clean, load
 from curate.dedup.exact import exact_keys
 from curate.dedup.minhash import signatures
+from curate.dedup.shingles import ShingleRecipe
 from curate.inputs import list_files, records
 from curate.measured import families, measure
 from curate.plugins import siblings
@@ -233,7 +234,7 @@ def check_kernels(found: list[Record]) -> Counter[str]:
             assert len(values) == len(batch), name
             assert np.isfinite(values.astype(np.float64)).all(), name
         assert exact_keys(batch).shape == (len(batch), 2)
-        assert signatures(batch, 5, 16, 1).shape == (len(batch), 16)
+        assert signatures(batch, ShingleRecipe("words", 5), 16, 1).shape == (len(batch), 16)
     return reasons
 
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dedup.candidates import band_keys, candidate_probability
+from curate.dedup.bands import candidate_probability
+from curate.dedup.candidates import band_keys
 from curate.dedup.exact import exact_keys
 from curate.dedup.minhash import SCHEME, least_agreement, parameters, permuted_minima, signatures
-from curate.dedup.shingles import shingle_sets, shingles
+from curate.dedup.shingles import ShingleRecipe, shingle_sets, shingles
 from curate.dedup.verify import jaccards
 from curate.text import TextBatch
 
@@ -29,7 +30,7 @@ TEXTS = [
 @pytest.mark.parametrize(("words", "permutations", "seed"), [(5, 112, 1), (5, 128, 7), (1, 4, 1), (13, 33, 2**32 - 1)])
 def test_signatures_are_datasketchs_bit_for_bit(words: int, permutations: int, seed: int) -> None:
     batch = TextBatch.of(TEXTS)
-    ours = signatures(batch, words, permutations, seed)
+    ours = signatures(batch, ShingleRecipe("words", words), permutations, seed)
     offsets, hashes = shingles(batch, words)
     assert ours.dtype == np.uint32
     assert ours.shape == (len(TEXTS), permutations)
@@ -44,7 +45,7 @@ def test_signatures_are_datasketchs_bit_for_bit(words: int, permutations: int, s
 
 def test_signatures_live_in_a_datasketch_lsh() -> None:
     near = TEXTS[0].replace("two", "three") * 3
-    ours = signatures(TextBatch.of([TEXTS[0] * 3, near, TEXTS[4]]), 1, 128, 1)
+    ours = signatures(TextBatch.of([TEXTS[0] * 3, near, TEXTS[4]]), ShingleRecipe("words", 1), 128, 1)
     lean = [datasketch.LeanMinHash(seed=1, hashvalues=row, scheme=SCHEME) for row in ours]
     lsh = datasketch.MinHashLSH(threshold=0.7, num_perm=128)
     for name, sketch in zip("abc", lean, strict=True):

@@ -32,8 +32,35 @@ from pipelines.report.numbers import curation_numbers
 from pipelines.report.page import PANELS, embedded, write_page
 
 INDEXES = {
-    "held_out": {"indexed_documents": 103, "indexed_ngrams": 20_000, "ngram_words": 13, "common_in": 10}
-    | {"too_short_to_index": 2, "common_ngrams": 1, "common_phrases": [{"phrase": HOSTILE, "training_documents": 44}]}
+    "held_out": {"indexed_documents": 103, "too_short_to_index": 2, "common_in": 10, "training_documents": 19_000}
+    | {"by_source": {"notes": 18_000, "papers": 1_000}}
+    | {
+        "rules": [
+            {"rule": "shared_run", "words": 13, "at_least": None, "indexed_ngrams": 20_000, "found": 14, "removed": 14}
+            | {"removed_by_source": {"notes": 2, "papers": 12}, "common_ngrams": 1}
+            | {"common_phrases": [{"phrase": HOSTILE, "training_documents": 44}]}
+        ]
+    }
+}
+BOILERPLATE = {
+    "unit": "line",
+    "action": "remove",
+    "words": 4,
+    "by_source": [
+        {"source": "web", "documents": 100, "bound": 20, "passages": 1, "bytes": 4_000}
+        | {"touched": 41, "bytes_cut": 4_000, "left": 2}
+    ],
+    "shown": [{"text": HOSTILE, "source": "web", "documents": 43, "bytes": 4_000}],
+}
+SPANS = {
+    "words": 40,
+    "action": "remove",
+    "by_source": [
+        {"source": "papers", "documents": 90, "bytes": 50_000, "documents_with_spans": 31, "spans": 36}
+        | {"span_words": 2_000, "span_bytes": 12_000, "documents_cut": 30, "bytes_cut": 11_000, "documents_left": 1}
+    ],
+    "lengths": [{"words_from": 40, "spans": 35}, {"words_from": 80, "spans": 1}],
+    "most_repeated": [{"text": HOSTILE, "words": 61, "documents": 30, "examples": ["papers/1", "papers/5"]}],
 }
 SETTINGS = Curate.model_validate(
     {"pii": {"count": ["phone", "ip"], "drop": ["email"]}, "filters": [FILTER], "measures": ["gopher_quality"]}
@@ -46,6 +73,8 @@ ROOT = Path(__file__).parents[2]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = fabricate(tmp_path_factory.mktemp("runs") / "made-up")
     numbers = curation_numbers(run, BOOK, INDEXES, domain=CARD, settings=SETTINGS)
+    numbers["boilerplate"] = BOILERPLATE
+    numbers["spans"] = SPANS
     (run / "curated" / "report.json").write_text(json.dumps(numbers, allow_nan=False))
     write_page(run)
     return run
@@ -166,9 +195,11 @@ def test_what_came_in_is_what_was_cleaned_quarantined_removed_and_kept(numbers: 
     for source in numbers["sources"]:
         its = [row for row in rows if row["source"] == source["source"]]
         fates = ("kept", "removed", "quarantined")
-        assert source["bytes_in"] == source["cleaned_bytes"] + sum(source[f"{fate}_bytes"] for fate in fates)
-        assert source["bytes_in"] == sum(row["n_bytes"] + row["bytes_cleaned"] for row in its)
+        cut = source["cleaned_bytes"] + source["trimmed_bytes"]
+        assert source["bytes_in"] == cut + sum(source[f"{fate}_bytes"] for fate in fates)
+        assert source["bytes_in"] == sum(row["n_bytes"] + row["bytes_cleaned"] + row["bytes_trimmed"] for row in its)
         assert source["cleaned_bytes"] > 0
+        assert source["trimmed_bytes"] > 0
 
 
 def test_licences_and_consent_are_of_all_that_is_kept(numbers: dict[str, Any], rows: Rows) -> None:
@@ -363,7 +394,7 @@ def test_the_numbers_do_not_depend_on_how_the_ledger_is_cut_into_files(
     for part, start in enumerate(range(0, len(table), 77)):
         pq.write_table(table.slice(start, 77), other / "curated" / "ledger" / f"{part:05d}.parquet", row_group_size=10)
     made = curation_numbers(other, BOOK, INDEXES, domain=CARD, settings=SETTINGS)
-    assert json.loads(json.dumps(made)) == numbers
+    assert json.loads(json.dumps(made)) == {name: numbers[name] for name in made}
 
 
 def test_a_run_without_a_ledger_is_a_fault_with_a_hint(tmp_path: Path) -> None:
@@ -423,10 +454,19 @@ def test_memory_does_not_follow_the_number_of_records(tmp_path: Path) -> None:
         told[rows] = json.loads(done.stdout)
         assert told[rows]["records"] == rows
         assert 0.19 * rows < told[rows]["failed"] < 0.21 * rows
-    assert told[1 << 20]["bytes"] < told[1 << 17]["bytes"] + 40_000_000
+    assert told[1 << 20]["bytes"] < told[1 << 17]["bytes"] + 80_000_000
 
 
 # ---- the page
+
+
+def test_too_much_taken_by_decontamination_is_an_alarm_on_the_page(document: Any) -> None:
+    (section,) = document.xpath("//section[@id='contamination']")
+    (row,) = section.xpath(".//tr[td/strong[@class='alarm']]")
+    cells = [cell.text_content() for cell in row]
+    assert cells[:5] == ["held-out text", "a run of 13 words", "papers", "1,000", "12"]
+    assert cells[5].endswith("alarm")
+    assert "Decontamination took more than 0.1" in section.text_content()
 
 
 def test_every_section_is_there_with_an_anchor_in_the_navigation(document: Any) -> None:
@@ -507,7 +547,7 @@ def test_a_run_that_is_only_curated_has_a_page_that_says_what_is_missing(tmp_pat
     assert "has not been evaluated" in left_out
 
 
-NEW_KEYS = ("reasons", "overlaps", "filters", "language", "personal", "licences", "domain")
+NEW_KEYS = ("reasons", "overlaps", "filters", "language", "personal", "licences", "domain", "boilerplate", "spans")
 
 
 def test_a_report_of_before_rules_differed_by_source_still_has_a_page(run: Path, tmp_path: Path) -> None:
@@ -527,9 +567,31 @@ def test_a_report_of_before_rules_differed_by_source_still_has_a_page(run: Path,
     (old / "curated" / "report.json").write_text(json.dumps(numbers))
     made = lxml.html.fromstring(write_page(old).read_text())
     ids = [section.get("id") for section in made.xpath("//section")]
-    assert set(PANELS) - set(ids) == {"domain", "personal", "licences"}
+    assert set(PANELS) - set(ids) == {"domain", "personal", "licences", "boilerplate", "spans"}
     charts_drawn = [json.loads(script.text) for script in made.xpath("//script[@type='application/json']")]
     assert any(chart.get("bounds") for chart in charts_drawn), "bounds of old are drawn"
+
+
+def test_repeated_passages_are_shown_with_their_share_and_what_became_of_them(document: Any) -> None:
+    section = document.get_element_by_id("spans")
+    words = " ".join(section.text_content().replace("\u00a0", " ").split())
+    assert "31 training documents of 90 share a passage of 40 words or more" in words
+    assert "36 passages, 24.0 % of the bytes" in words
+    assert "was cut from the others" in words
+    by_source, lengths, listed = section.xpath(".//tbody")
+    assert [cell.text_content() for cell in by_source.xpath(".//tr/*")][-3:] == ["30", "11.0 kB", "1"]
+    assert [row.xpath(".//th")[0].text_content() for row in lengths.xpath(".//tr")] == ["40 to 79", "80 or more"]
+    assert HOSTILE.split()[0] in listed.text_content()
+
+
+def test_boilerplate_is_shown_with_where_it_stands_and_what_became_of_it(document: Any) -> None:
+    section = document.get_element_by_id("boilerplate")
+    words = " ".join(section.text_content().split())
+    assert "1 line of 4 words or more stands in many documents" in words
+    assert "They were cut, and the documents stay" in words
+    first, listed = section.xpath(".//tbody")
+    assert [cell.text_content() for cell in first.xpath(".//td")] == ["100", "20", "1", "4.00 kB", "41", "4.00 kB", "2"]
+    assert " ".join(listed.xpath(".//td")[0].text_content().split()) == " ".join(HOSTILE.split())
 
 
 def test_reasons_that_meet_stand_in_a_table_with_as_many_rows_as_columns(document: Any) -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -358,6 +359,32 @@ def test_near_copies_count_as_one_unit(checkpoints: tuple[Path, Path], split: Sh
     rows = [0, 2, 3, 5, 6, 8]
     together = held_out("domain", "domain", split.folder, rows, clusters=["a", "b", "c", "d", "e", "e"])
     assert run(checkpoints, [together]).content["sets"]["domain"]["change"]["units"] == 5
+
+
+def test_clean_and_touched_documents_are_the_whole_set(
+    checkpoints: tuple[Path, Path], split: ShardSplit, tmp_path: Path
+) -> None:
+    touched = np.array([False, True, False, False, True, True])
+    domain = replace(held_out("domain", "domain", split.folder, [0, 2, 3, 5, 6, 8]), touched=touched)
+    none = replace(held_out("law", "control", split.folder, [0, 1, 2, 3, 4]), touched=np.zeros(5, np.bool_))
+    unknown = held_out("web", "general", split.folder, [1, 4, 7])
+    evaluation = run(checkpoints, [domain, none, unknown])
+    evaluation.write(tmp_path)
+    rows = pq.read_table(tmp_path / "evaluation-documents.parquet").to_pandas()
+    whole = evaluation.content["sets"]["domain"]
+    parts = [whole["clean"], whole["touched"]]
+    assert [one["documents"] for one in parts] == [3, 3]
+    for number in ("documents", "bytes", "words", "tokens"):
+        assert sum(one[number] for one in parts) == whole[number]
+    for side in ("before", "after"):
+        assert sum(one[side]["nats"] for one in parts) == pytest.approx(whole[side]["nats"])
+        of_touched = rows[(rows["set"] == "domain") & (rows["touched"] == True)]  # noqa: E712 (null is neither)
+        assert of_touched[f"nats_{side}"].sum() == pytest.approx(parts[1][side]["nats"])
+    assert [one["change"]["units"] for one in parts] == [3, 3]
+    assert evaluation.content["sets"]["law"]["touched"] is None
+    assert evaluation.content["sets"]["law"]["clean"]["before"] == evaluation.content["sets"]["law"]["before"]
+    assert [evaluation.content["sets"]["web"][name] for name in ("clean", "touched")] == [None, None]
+    assert rows[rows["set"] == "web"]["touched"].isna().all()
 
 
 def test_a_domain_set_too_small_for_an_interval_is_refused_before_any_model_is_loaded(split: ShardSplit) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pretrain.statistics import Change
-from pretrain.verdict import Outcome, verdict
+from pretrain.verdict import Outcome, Touched, verdict
 
 
 def outcome(change: float, low: float | None = None, high: float | None = None, before: float = 1.0) -> Outcome:
@@ -99,3 +99,16 @@ def test_numbers_in_the_text_are_those_of_the_object() -> None:
     said = verdict(outcome(-0.1234, -0.15, -0.09, before=1.5), None, None, tolerance=0.03)
     for words in ("1.3766 bits per byte", "1.5000 before", "−0.1234", "−8.23 %", "−0.1500 to −0.0900", "100 units"):
         assert words in said["text"]
+
+
+def test_a_gain_that_is_mostly_in_touched_documents_is_told() -> None:
+    clean = outcome(-0.02, -0.04, 0.0)
+    said = verdict(GAIN, None, None, touched=Touched(0.83, 0.12, clean), tolerance=0.03)
+    assert said["domain"] == "gain"
+    assert "83 % of that gain comes from documents that share 13 words in a row with training text" in said["text"]
+    assert "12 % of the bytes; without them the change is −0.0200 (95 % interval −0.0400 to 0.0000" in said["text"]
+    all_of_it = verdict(GAIN, None, None, touched=Touched(1.2, 0.1, None), tolerance=0.03)["text"]
+    assert "More than all of that gain comes from documents" in all_of_it
+    assert "10 % of the bytes." in all_of_it
+    for domain, touched in ((GAIN, Touched(0.4, 0.4, clean)), (NONE, Touched(0.9, 0.1, clean)), (GAIN, None)):
+        assert "13 words" not in verdict(domain, None, None, touched=touched, tolerance=0.03)["text"]

@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.report.run_data import RunData
 
 ROLES = ("domain", "general", "control")
-STAGES = ("read", "clean", "judge", "dedup", "contamination")
+STAGES = ("read", "clean", "judge", "boilerplate", "dedup", "contamination")
 REASONS_MET = 12
 SHADES = 5
 

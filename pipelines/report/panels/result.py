@@ -23,11 +23,24 @@ class Result:
         sets.sort(key=lambda one: (ROLE_ORDER.get(one["role"], 9), one["name"]))
         return {
             "sets": sets,
+            "lines": [line for one in sets for line in _lines(one)],
             "forest": _forest(sets),
             "verdict": run.evaluation.get("verdict", {}),
             "forgetting": [one | {"relative": _relative(one)} for one in sets if one["role"] == "general"],
             "protocol": _flat(run.evaluation.get("protocol", {})),
         }
+
+
+def _lines(one: dict[str, Any]) -> list[dict[str, Any]]:
+    """A set, and the parts of it that do and don't share long runs of words with training text, if any do."""
+    parts = [name for name in ("clean", "touched") if one.get(name)] if one.get("touched") else []
+    return [
+        one | {"part": ""},
+        *(
+            one[name] | {"name": one["name"], "role": one["role"], "split": one["split"], "part": name}
+            for name in parts
+        ),
+    ]
 
 
 def _relative(one: dict[str, Any]) -> float:

@@ -118,6 +118,25 @@
     };
   }
 
+  // What a counted share may be in truth: a stroke from low to high through its point.
+  function drawIntervals(data) {
+    return (u) => {
+      const c = u.ctx;
+      c.save();
+      for (const s of data.series.filter((s) => s.low)) {
+        c.strokeStyle = colour(s.colour); c.lineWidth = 1.25 * devicePixelRatio;
+        c.beginPath();
+        s.low.forEach((low, i) => {
+          if (low == null) return;
+          const x = u.valToPos(data.x[i], "x", true);
+          c.moveTo(x, u.valToPos(low, "y", true)); c.lineTo(x, u.valToPos(s.high[i], "y", true));
+        });
+        c.stroke();
+      }
+      c.restore();
+    };
+  }
+
   function histogram(data, width, height, say) {
     const n = data.edges.length - 1;
     const x = Array.from({ length: n }, (_, i) => i + 0.5);
@@ -161,10 +180,10 @@
         axis({ size: 56, values: (u, ticks) => ticks.map(brief) }),
       ],
       series: [{}].concat(data.series.map((s) => s.points
-        ? { stroke: () => colour(s.colour), width: 1.5, spanGaps: true, points: { show: true, size: 7, width: 1.5, stroke: () => colour(s.colour), fill: () => colour("paper") } }
+        ? { stroke: () => colour(s.colour), width: 1.5, spanGaps: true, ...(s.low ? { paths: () => null } : {}), points: { show: true, size: 7, width: 1.5, stroke: () => colour(s.colour), fill: () => colour("paper") } }
         : { stroke: () => colour(s.colour === "lr" ? "kept" : s.colour === "other" ? "muted" : s.colour), width: 1.25, spanGaps: true, points: { show: data.x.length < 3 } })),
       hooks: {
-        draw: [drawMark(data)],
+        draw: [drawMark(data), drawIntervals(data)],
         setCursor: [(u) => {
           const i = u.cursor.idx;
           say(i == null ? "" : data.xLabel + " " + exact(data.x[i]) + ": "
