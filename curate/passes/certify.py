@@ -16,7 +16,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -121,18 +120,12 @@ class Certify(Pass):
 
     def unit(self, rank: int, tally: Tally) -> None:
         index, digest = NgramIndex.load(self.folder / "index"), Digest()
-        answers = Answers(_training(self.folder / "training"))
+        answers = Answers(Training.load(self.folder / "training"))
         with TableWriter(unit_file(self.folder, rank), ROWS) as writer:
             for rows in self.kept.of(rank, VALIDATION, TEST):
                 writer.write(_rows(rows, answers, index))
                 digest.add(rows, tally)
         write_json(self.folder / f"digest-held-out-{rank:05d}.json", asdict(digest))
-
-
-@lru_cache(maxsize=1)
-def _training(folder: Path) -> Training:
-    """Once per process, not per unit."""
-    return Training.load(folder)
 
 
 def _rows(rows: pa.Table, answers: Answers, index: NgramIndex) -> pa.Table:
