@@ -37,10 +37,14 @@ SIZES = {
     "stages": "--mb 200",
     "memory": "--gb 0.5 1 2 5",
     "dedup_scale": "--million 1 2 4 8 --crowded 1 2 4",
-    "packing": "--documents 2_000_000 --tokens 40_000_000",
+    "packing": "--documents 2_000_000",
+    "reading": "--tokens 40_000_000",
+    "opening": "--million 10 100 1000",
+    "tokenising": "--mb 32 --tokenizers ../shared/data/tokenizers",
+    "extending": "--mb 20 --tokenizers ../shared/data/tokenizers --by 4000",
     "training": "--tokens 32_000",
 }
-WITHOUT_TEXT = {"dedup_scale", "packing"}
+WITHOUT_TEXT = {"dedup_scale", "packing", "reading", "opening"}
 
 
 def main(line: list[str] | None = None) -> int:

@@ -26,6 +26,7 @@ def warm_up() -> None:
     from curate.records import Place, batches, document
     from curate.settings import Contamination, Curate, Source
     from curate.text import TextBatch
+    from curate.tokenizing import warm_up as warm_up_tokenizing
 
     keep_memory()
     settings = Curate(measures=siblings("curate.measures"))
@@ -40,3 +41,4 @@ def warm_up() -> None:
     anchored_runs(some, 40, filter_of([], 0))
     passages = Passages.of(some, "line")
     without(some, passages, passages.words > 0)
+    warm_up_tokenizing()

@@ -467,11 +467,44 @@ class TrainTokenizer(Settings):
     """Size of a byte-level BPE vocabulary trained on the corpus' training split."""
 
 
+class ExtendTokenizer(Settings):
+    """A tokenizer with tokens appended that continued BPE learns from the domain's training text. The base model gets
+    their embeddings, which begin as the mean of the pieces they stand for."""
+
+    extend: str | None
+    """Folder, tokenizer.json or hub name of a BPE tokenizer. null: the base model's own."""
+    by: int = Field(4000, ge=1)
+    """Tokens to append. More save more, and every one has to be learnt from this corpus: below 15 % fewer tokens it has
+    not paid (ChipNeMo, eBay)."""
+    sample_mb: float = Field(32, gt=0)
+    """Text they are learnt from, in 10^6 bytes: whole documents chosen by the seed. 32 give the words of 100 MB that
+    stand often enough to be tokens, in a tenth of the time of encoding all."""
+
+
+def _kind_of_tokenizer(given: object) -> str:
+    """Which is meant, so that what is wrong with it is said of that one alone."""
+    if isinstance(given, dict):
+        return "ExtendTokenizer" if {"extend", "by", "sample_mb"} & set(given) else "TrainTokenizer"
+    return type(given).__name__ if isinstance(given, TrainTokenizer | ExtendTokenizer) else "[name]"
+
+
+TokenizerChoice = Annotated[
+    Annotated[str, Tag("[name]")]
+    | Annotated[TrainTokenizer, Tag("TrainTokenizer")]
+    | Annotated[ExtendTokenizer, Tag("ExtendTokenizer")],
+    Discriminator(_kind_of_tokenizer),
+]
+
+
 class Shards(Settings):
-    tokenizer: str | TrainTokenizer | None = None
-    """Folder, tokenizer.json or hub name; or {vocabulary: N} to train one. None: the base model's own."""
+    tokenizer: TokenizerChoice | None = None
+    """Folder, tokenizer.json, SentencePiece model or hub name; {vocabulary: N} to train one; or
+    {extend: null, by: 4000} to append tokens of the domain to one. None: the base model's own."""
     shard_mb: float = Field(500, gt=0)
     """Size a shard file aims at, in 10^6 bytes of Arrow: `datasets` writes 500 MB shards."""
+    control_tokens: bool = False
+    """True: special tokens that a text spells out ("</s>", "<|im_start|>") become control tokens, for text written with
+    its markers on purpose. False: they are text, and no document can end another."""
 
     @field_validator("tokenizer")
     @classmethod

@@ -157,7 +157,7 @@ def explain(
 def export(
     run: RunArgument,
     out: Annotated[str, typer.Argument(metavar="OUT", help="A folder or fsspec URL that is not there yet.")],
-    to: Annotated[str, typer.Option(metavar="FORMAT", help="parquet, datatrove, megatron; or package.module:Name.")],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="shards (as they are), parquet, datatrove, megatron.")],
     corpus: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this corpus; again for more.")] = None,
 ) -> None:
     """Write the shards in a format that other trainers read, and read it back to be sure."""

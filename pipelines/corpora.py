@@ -28,7 +28,12 @@ def replay_folders(recipe: Recipe, run: RunFolder) -> dict[str, Path]:
     """The training splits of the general corpora, by name; one that has no training document is not among them."""
     general = {source.name for source in recipe.sources if source.role == "general"}
     there = [folder for folder in corpora(run) if folder.name in general]
-    return {folder.name: folder / "train" for folder in there if (folder / "train").is_dir()}
+    is_elsewhere = recipe.train is not None and recipe.train.shards is not None  # here lies the manifest alone then
+    return {
+        folder.name: folder / "train"
+        for folder in there
+        if (folder / "train").is_dir() or (is_elsewhere and "train" in read_manifest(folder)["splits"])
+    }
 
 
 def trained_on(recipe: Recipe, run: RunFolder) -> list[Path]:

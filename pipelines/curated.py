@@ -18,6 +18,7 @@ from curate.settings import Curate
 from curate.shards.seal import write_json
 from pipelines.report.boilerplate import boilerplate_numbers
 from pipelines.report.certificate import certificate_numbers
+from pipelines.report.extension import extension_numbers
 from pipelines.report.fit import tokenizer_fit
 from pipelines.report.numbers import curation_numbers
 from pipelines.report.repeated import repeated_numbers
@@ -51,6 +52,7 @@ def gather(
         "boilerplate": boilerplate_numbers(work / "trimmed", presidio),
         "fertility": tokenizer_fit(at, tokenizer, corpora, presidio),
         "policy": policy,
+        "extension": extension_numbers(at, tokenizer, corpora),
     }
     write_json(curated / "report.json", numbers)
 

@@ -298,7 +298,8 @@ class _Curation:
         shards = plan_corpora(sifted, decided, self._corpora(), self.recipe.shards.shard_mb * 1e6)
         terms = [name for name in TERMS if any(getattr(source, name) is not None for source in self.recipe.sources)]
         terms += [WEIGHT] if self.recipe.curate.duplicates.rehydrate else []
-        self._run(Shard(at, shards, sifted, decided, tokenizer, terms))
+        asked = self.recipe.shards.control_tokens
+        self._run(Shard(at, shards, sifted, decided, tokenizer, terms, control_tokens=asked))
         join_shards(at, shards)
         self._seal_shards(at, shards, tokenizer)
         measures = [*sifted_measures(self.recipe.curate), *scored_measures(self.recipe.curate)]
@@ -313,7 +314,8 @@ class _Curation:
 
     def _policy(self, tokenizer: Path) -> dict[str, Any]:
         base = self.recipe.train.base if self.recipe.train else None
-        policy = token_policy(Tokenizer.load(tokenizer), base if isinstance(base, str) else None)
+        loaded = Tokenizer.load(tokenizer, control_tokens=self.recipe.shards.control_tokens)
+        policy = token_policy(loaded, base if isinstance(base, str) else None)
         for difference in policy["differences"]:
             say(f"warning: {difference}")
         return policy

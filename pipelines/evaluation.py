@@ -22,6 +22,7 @@ from curate.shards.fault import Fault
 from curate.shards.seal import code_version, digest, first_difference, refuse_other, sealed_with
 from curate.tokenizing import Tokenizer
 from pipelines.corpora import base_folder, corpora, require_same_curation, scoring_tokens, some_documents
+from pipelines.extended import as_the_base_reads
 from pipelines.folder import RunFolder
 from pipelines.progress import err, say
 from pipelines.recipe import Recipe
@@ -108,6 +109,8 @@ def held_out_sets(recipe: Recipe, run: RunFolder) -> list[Any]:
     ledger = read_ledger(run.curated / "ledger", ["id", "cluster", "split"])
     ledger = ledger.filter(pc.equal(ledger["split"], "test"))
     cluster = dict(zip(*(ledger[name].to_pylist() for name in ("id", "cluster")), strict=True))
+    control_tokens = recipe.shards.control_tokens
+    is_pretrained = recipe.train is not None and isinstance(recipe.train.base, str)  # from scratch all ids are known
     sets = []
     for folder in corpora(run):
         name = folder.name
@@ -120,7 +123,8 @@ def held_out_sets(recipe: Recipe, run: RunFolder) -> list[Any]:
         words = count_words(run.curated / "documents" / "test", name, ids)
         clusters = [cluster[i] or i for i in ids]
         role, touched = roles.get(name, "domain"), touched_documents(run, ids)
-        sets.append(HeldOut(name, role, "test", folder / "test", documents, clusters, words, touched))
+        of_base = as_the_base_reads(run, name, "test", ids, control_tokens=control_tokens) if is_pretrained else None
+        sets.append(HeldOut(name, role, "test", folder / "test", documents, clusters, words, touched, of_base))
     return sets
 
 

@@ -55,7 +55,7 @@ def explain(run: Path, id: str) -> str:
     lines += _section("duplicates", _duplicates(row, ledger))
     lines += _section("split", [row["split"]] if row["split"] else [])
     lines += _section("shard", [_shard(row)] if row["shard"] else [])
-    lines += _section("trained", trained_in(RunFolder(run), row["shard"], id) if row["shard"] else [])
+    lines += _section("trained", trained_in(RunFolder(run), row["shard"], row["row"], id) if row["shard"] else [])
     return _printable("\n".join(lines + _excerpt(run, row)))
 
 

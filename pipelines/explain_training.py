@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from curate.shards.fault import Fault
 from pipelines.folder import RunFolder
 from pipelines.recipe import Recipe, load
+from pipelines.remote_shards import document_at, ids_of
 from pipelines.report.formats import count, plural
 
 STEPS_SHOWN = 12
@@ -28,6 +26,10 @@ def explain_step(run: RunFolder, step: int, row: int | None = None) -> str:
         raise Fault(f"step {step} has no row {row}: it has {rows}", hint=f"--row 0 to {rows - 1}")
     pieces = [piece for piece in of_step(stream, step - 1) if row is None or piece.row == row]
     splits = {packed.name: packed.split for packed in stream.corpora}
+    ids = {
+        packed.name: ids_of(run, packed, [piece.document for piece in pieces if piece.corpus == packed.name])
+        for packed in stream.corpora
+    }
     lines = [
         f"step {count(step)} of {count(stream.steps)}: {plural(rows, 'row')} of {count(stream.sequence_length)} tokens"
     ]
@@ -46,13 +48,13 @@ def explain_step(run: RunFolder, step: int, row: int | None = None) -> str:
         part = (
             f"all {plural(whole, 'token')}" if piece.length == whole else f"tokens {piece.start} to {stop} of {whole}"
         )
-        lines.append(f"{label:<9}{split.ids[piece.document].as_py()}  {part}")
+        lines.append(f"{label:<9}{ids[piece.corpus][piece.document]}  {part}")
     return "\n".join(lines)
 
 
-def trained_in(run: RunFolder, shard: str, id: str) -> list[str]:
+def trained_in(run: RunFolder, shard: str, row: int, id: str) -> list[str]:
     """When a document that stands in a shard (corpus/split/file) was trained on; nothing where there is no training."""
-    corpus, split, _ = shard.split("/")
+    corpus, split, file = shard.split("/")
     if split != "train" or not (run.training / "token_ledger.json").exists():
         return []
     from pretrain.provenance import of_document
@@ -61,7 +63,7 @@ def trained_in(run: RunFolder, shard: str, id: str) -> list[str]:
     named = [packed for packed in stream.corpora if packed.name == corpus]
     if not named:
         return [f"never: {corpus} is not trained on"]
-    pieces = of_document(stream, corpus, pc.index(named[0].split.ids, pa.scalar(id, named[0].split.ids.type)).as_py())
+    pieces = of_document(stream, corpus, document_at(named[0].split, id, file, row))
     told = [f"step {count(p.step + 1)}, row {p.row}: tokens {p.start} to {p.start + p.length}" for p in pieces]
     more = len(told) - STEPS_SHOWN
     return [*told[:STEPS_SHOWN], *([f"and {count(more)} times more"] if more > 0 else [])] or [

@@ -15,11 +15,13 @@ from curate.shards.fault import Fault
 from pipelines.corpora import corpora
 from pipelines.folder import RunFolder
 from pipelines.progress import say
+from pipelines.remote_shards import put_shards
+
+AS_THEY_ARE = "shards"  # Arrow files that `datasets` and train.shards read
 
 
 def export(run: RunFolder, to: str, out: str, only: list[str]) -> str:
     """Every split of every corpus (or of those named), written, read back and put in place; where they lie."""
-    exporter: Exporter = plugin("curate.exports", to)()
     chosen = [folder for folder in corpora(run) if not only or folder.name in only]
     if unknown := sorted(set(only) - {folder.name for folder in chosen}):
         there = ", ".join(folder.name for folder in corpora(run))
@@ -28,6 +30,9 @@ def export(run: RunFolder, to: str, out: str, only: list[str]) -> str:
     if files.exists(root) and files.ls(root):
         raise Fault("there is something already", where=out, hint="name a folder that is empty or not there yet")
     is_local = "file" in (files.protocol if isinstance(files.protocol, tuple) else (files.protocol,))
+    if to == AS_THEY_ARE:
+        return put_shards(chosen, out)
+    exporter: Exporter = plugin("curate.exports", to)()
     beside = Path(root).parent if is_local else None
     if beside is not None:
         beside.mkdir(parents=True, exist_ok=True)

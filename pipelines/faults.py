@@ -76,7 +76,11 @@ def _of_split(by: object, roles: Mapping[str, str]) -> Iterator[str]:
 
 
 def _of_training(recipe: Mapping[str, Any], has_general: bool) -> Iterator[str]:
-    has_tokenizer = at(recipe, "shards", "tokenizer") is not None
+    tokenizer = at(recipe, "shards", "tokenizer")
+    extends_base = isinstance(tokenizer, Mapping) and "extend" in tokenizer and tokenizer["extend"] is None
+    if extends_base and not isinstance(at(recipe, "train", "base"), str):
+        yield "shards.tokenizer.extend: null is the base model's own tokenizer, and train.base names none; name one"
+    has_tokenizer = tokenizer is not None
     train = recipe.get("train")
     if not isinstance(train, Mapping):
         if not has_tokenizer:
@@ -152,7 +156,7 @@ def _it_has(known: list[str]) -> str:
     return f"it has {', '.join(known)}" if known else "nothing has fields here"
 
 
-_TYPES = {"str", "int", "Base", "TrainTokenizer", "FieldOf", "ByGroup", "ByTime", "BySource"}
+_TYPES = {"str", "int", "Base", "TrainTokenizer", "ExtendTokenizer", "FieldOf", "ByGroup", "ByTime", "BySource"}
 _TYPES |= {"BestOf", "Earliest", "SourcesFirst"}
 
 

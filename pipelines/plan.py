@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from curate.engine import cores
-from curate.settings import BySource, TrainTokenizer
+from curate.settings import BySource, ExtendTokenizer, TrainTokenizer
 from curate.shards.fault import Fault
 from curate.tokenizing import Tokenizer
 from curate.units import plan_units
@@ -68,6 +68,8 @@ class Counted:
         self.vocabulary = tokenizer.vocabulary if tokenizer else None
         if isinstance(recipe.shards.tokenizer, TrainTokenizer):
             self.vocabulary = recipe.shards.tokenizer.vocabulary
+        elif isinstance(recipe.shards.tokenizer, ExtendTokenizer) and self.vocabulary is not None:
+            self.vocabulary += recipe.shards.tokenizer.by
 
     def share(self, role: str, split: str) -> float:
         """Of a role's documents that go into a split; control text is test text throughout."""

@@ -20,24 +20,17 @@ NAMED = {"bos": "bos_token_id", "eos": "eos_token_id"}
 
 def token_policy(tokenizer: Tokenizer, base: str | None) -> dict[str, Any]:
     """JSON-ready. `base`: a folder; of a name on the hub nothing is said without asking the network."""
-    before, behind = _around(tokenizer)
+    before, behind = tokenizer.around
     ends = behind[-1] if behind else None
     behind = behind if ends == tokenizer.eos else [*behind, tokenizer.eos]
     expected = _expected(Path(base)) if base is not None else {}
     return {
         "before": [_spelled(tokenizer, token) for token in before],
         "behind": [_spelled(tokenizer, token) for token in behind],
+        "control_tokens": tokenizer.control_tokens,
         "base": {role: [_spelled(tokenizer, token) for token in tokens] for role, tokens in expected.items()},
         "differences": list(_differences(tokenizer, before, behind, expected)),
     }
-
-
-def _around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Tokens that the tokenizer's own post-processor puts before and behind a text."""
-    bare = tokenizer.backend.encode("a", add_special_tokens=False).ids
-    whole = tokenizer.backend.encode("a", add_special_tokens=True).ids
-    at = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
-    return whole[:at], whole[at + len(bare) :]
 
 
 def _expected(base: Path) -> dict[str, list[int]]:

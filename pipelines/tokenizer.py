@@ -1,4 +1,5 @@
-"""Which tokenizer a run uses, and its copy in the run folder: given, the base model's own, or trained on the corpus."""
+"""Which tokenizer a run uses, and its copy in the run folder: given, the base model's own, one of these
+extended, or trained on the corpus."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ import numpy as np
 
 from curate.passes.parts import split_of
 from curate.passes.sifted import Sifted
-from curate.settings import TrainTokenizer
+from curate.settings import ExtendTokenizer, TrainTokenizer
 from curate.shards.fault import Fault
 from curate.shards.seal import digest, is_fresh, sealed_with, sha256, whole_folder
 from curate.split import TRAIN
+from curate.tokenizer_files import tokenizer_file
 from curate.tokenizing import Tokenizer
 from curate.train_tokenizer import train_tokenizer
+from pipelines.extended import CONFIG, GENERAL, extend
 from pipelines.folder import RunFolder
 from pipelines.progress import say
 from pipelines.recipe import Recipe
@@ -33,8 +36,6 @@ TOKENIZER_FILES = (
     "config.json",  # may be what names the end-of-text token
 )
 
-CONFIG = "tokenizer_config.json"
-GENERAL = ("PreTrainedTokenizerFast", "TokenizersBackend")
 BY_TRANSFORMERS = """
 import sys
 sys.modules["torch"] = None  # a tokenizer needs none of it
@@ -51,16 +52,19 @@ def tokenizer_origin(recipe: Recipe) -> dict[str, Any]:
     where = given_tokenizer(recipe)
     Tokenizer.load(where)  # a tokenizer that is not there is a fault before anything is read
     path = Path(where)
-    beside = path.parent if path.is_file() else path
-    files = [path] if path.is_file() else []
-    files += [beside / name for name in TOKENIZER_FILES if (beside / name).is_file() and beside / name != path]
-    return {file.name: sha256(file) for file in files} or {"hub": where}
+    read = [tokenizer_file(where)] if path.exists() else []
+    beside = read[0].parent if read else path
+    files = [*read, *(beside / name for name in TOKENIZER_FILES if (beside / name).is_file())]
+    origin: dict[str, Any] = {file.name: sha256(file) for file in files} or {"hub": where}
+    return origin | ({"extended": given.model_dump(mode="json")} if isinstance(given, ExtendTokenizer) else {})
 
 
 def given_tokenizer(recipe: Recipe) -> str:
-    """The folder, file or hub name of a tokenizer that is not trained here."""
-    if isinstance(recipe.shards.tokenizer, str):
-        return recipe.shards.tokenizer
+    """The folder, file or hub name of a tokenizer that is not trained here, or that is extended here."""
+    given = recipe.shards.tokenizer
+    given = given.extend if isinstance(given, ExtendTokenizer) else given
+    if isinstance(given, str):
+        return given
     assert recipe.train is not None  # the recipe's check saw to it
     assert isinstance(recipe.train.base, str)
     return recipe.train.base
@@ -70,7 +74,7 @@ def prepare_tokenizer(recipe: Recipe, run: RunFolder, sifted: Sifted, decided: P
     """`runs/<name>/tokenizer`, sealed: the run needs no other place to be read again."""
     given = recipe.shards.tokenizer
     origin = tokenizer_origin(recipe)
-    if isinstance(given, TrainTokenizer):
+    if isinstance(given, TrainTokenizer | ExtendTokenizer):
         origin |= {"corpus": digest(sealed_with(decided)), "seed": recipe.seed}
     if is_fresh(run.tokenizer, origin):
         return run.tokenizer
@@ -80,6 +84,9 @@ def prepare_tokenizer(recipe: Recipe, run: RunFolder, sifted: Sifted, decided: P
             train_tokenizer(training_texts(sifted, decided), given.vocabulary, folder)
         else:
             copy_tokenizer(given_tokenizer(recipe), folder)
+        if isinstance(given, ExtendTokenizer):
+            domain = [source.name for source in recipe.sources if source.role == "domain"]
+            extend(folder, given, sifted, decided, domain, recipe.seed)
     return run.tokenizer
 
 
@@ -94,7 +101,9 @@ def training_texts(sifted: Sifted, decided: Path) -> Iterator[str]:
 def copy_tokenizer(where: str, folder: Path) -> None:
     """Write into `folder` what `AutoTokenizer.from_pretrained(folder)` and our own reader both read alike."""
     tokenizer = Tokenizer.load(where)  # says what is wrong with it, if anything is
-    if not _is_as_its_file_says(Path(where)):
+    if Path(where).is_dir() and tokenizer_file(where).suffix != ".json":  # a SentencePiece model: converted
+        tokenizer.save(folder)
+    elif not _is_as_its_file_says(Path(where)):
         _copy_by_transformers(where, folder)
     elif (Path(where) / CONFIG).is_file():
         for name in set(TOKENIZER_FILES) - {"config.json"}:

@@ -23,12 +23,14 @@ from curate.shards.seal import code_version, is_fresh, refuse_other, seal, seale
 from curate.tokenizing import Tokenizer
 from pipelines.cards import model_card
 from pipelines.corpora import replay_folders, require_same_curation, scoring_tokens, some_documents, trained_on
+from pipelines.extended import pieces_of
 from pipelines.folder import RunFolder
 from pipelines.progress import say
 from pipelines.recipe import Recipe
+from pipelines.remote_shards import cache_of, let_go, where_they_lie
 from pretrain.settings import Base, Train
 
-FREE = {"checkpoint_every", "keep_checkpoints", "validate_every"}  # of train: no weight depends on them
+FREE = {"checkpoint_every", "keep_checkpoints", "validate_every", "shards"}  # of train: no weight depends on them
 CHANGED = "give the recipe another name, or add --fresh to train again"
 VALIDATION_BYTES = 200_000  # of text: a look at the validation loss takes seconds, not minutes
 
@@ -127,6 +129,7 @@ def _train(recipe: Recipe, run: RunFolder, settings: Train, resume: bool) -> Non
         validation=_validation(recipe, run, settings, tokenizer),
         resume=resume,
     )
+    let_go(stream)
     write_json(run.training / "token_ledger.json", stream.ledger() | {"repetitions": stream.repetitions()})
     say(
         f"trained      {result.tokens:,} tokens in {result.seconds:,.0f} s ({result.tokens_per_second:,.0f} tokens/s), "
@@ -144,7 +147,7 @@ def open_stream(recipe: Recipe, run: RunFolder, settings: Train) -> Any:
     if settings.replay > 0 and not mixed:
         say(f"warning: no general text is left to train on: train.replay = {settings.replay:g} replays nothing")
     return Stream.open(
-        [Corpus("domain", run.shards / "domain" / "train"), *mixed],
+        where_they_lie([Corpus("domain", run.shards / "domain" / "train"), *mixed], settings),
         sequence_length=settings.sequence_length,
         rows_per_step=max(1, round(settings.batch_tokens / settings.sequence_length)),
         seed=recipe.seed,
@@ -152,6 +155,8 @@ def open_stream(recipe: Recipe, run: RunFolder, settings: Train) -> Any:
         tokens=settings.tokens,
         repeat_at_most=settings.repeat_at_most,
         packer=plugin("pretrain.packers", settings.packer)(),
+        plans=run.work / "plans",
+        cache=cache_of(run, settings),
     )
 
 
@@ -182,7 +187,12 @@ def _model(recipe: Recipe, run: RunFolder, settings: Train, tokenizer: Tokenizer
     from pretrain.models import check_length, from_scratch, load_base, save_model
 
     if isinstance(settings.base, str):
-        model = load_base(settings.base, vocabulary=tokenizer.vocabulary, sequence_length=settings.sequence_length)
+        model = load_base(
+            settings.base,
+            vocabulary=tokenizer.vocabulary,
+            sequence_length=settings.sequence_length,
+            pieces=pieces_of(run.tokenizer),
+        )
         if model.generation_config.eos_token_id is None:  # without one, generate never stops
             model.generation_config.eos_token_id = tokenizer.eos
         return model

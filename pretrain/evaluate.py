@@ -34,7 +34,7 @@ from pretrain.attention import use_packed_attention
 from pretrain.held_out import HeldOut, check_sets
 from pretrain.models import load_base
 from pretrain.result import Rows, Scored, content, document_table
-from pretrain.scoring import Compute, Scores, Tokens, score
+from pretrain.scoring import Compute, ReadsTokens, Scores, Tokens, score
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,12 +106,14 @@ def _score_sets(
     """All sets under one model, which is loaded once and gone afterwards."""
     model = load_base(str(where)).to(compute.device).eval()
     use_packed_attention(model)
-    total = sum(int(np.asarray(split.lengths)[one.documents].sum()) for one, split in zip(sets, splits, strict=True))
+    texts = [_as_read(side, one, split) for one, split in zip(sets, splits, strict=True)]
+    total = sum(int(np.asarray(tokenized.lengths)[rows].sum()) for tokenized, rows in texts)
     tell = (lambda n: progress(side, n, total)) if progress else None
     results = []
-    for held_out, split in zip(sets, splits, strict=True):
-        rows = held_out.documents
-        scores = score(model, split, rows, context_length=context_length, tokens=tokens, compute=compute, progress=tell)
+    for held_out, (tokenized, rows) in zip(sets, texts, strict=True):
+        scores = score(
+            model, tokenized, rows, context_length=context_length, tokens=tokens, compute=compute, progress=tell
+        )
         if not np.isfinite(scores.nats).all():
             raise Fault(
                 f"the model {side} training gives no finite loss on {held_out.name!r}",
@@ -122,3 +124,10 @@ def _score_sets(
     del model
     gc.collect()
     return results
+
+
+def _as_read(side: str, held_out: HeldOut, split: ShardSplit) -> tuple[ReadsTokens, np.ndarray]:
+    """(tokens, rows of them) of a set's documents: each model reads them as its own tokenizer gives them."""
+    if side == "before" and held_out.base_tokens is not None:
+        return held_out.base_tokens, np.arange(len(held_out.documents))
+    return split, held_out.documents

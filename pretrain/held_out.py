@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from curate.shards.fault import Fault
 from pretrain.statistics import LEAST_UNITS
+
+if TYPE_CHECKING:
+    from pretrain.scoring import ReadsTokens
 
 Role = Literal["domain", "general", "control"]
 
@@ -29,6 +32,8 @@ class HeldOut:
     """Duplicate cluster of each document: the unit of the statistics."""
     words: np.ndarray  # (n,) int64
     touched: np.ndarray | None = None  # (n,) bool: shares a long run of words with training text; None: nobody looked
+    base_tokens: ReadsTokens | None = None
+    """These documents, in this order, as the base's tokenizer gives them, where the shards' is another."""
 
 
 def check_sets(sets: Sequence[HeldOut]) -> None:

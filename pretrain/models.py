@@ -13,6 +13,7 @@ import difflib
 import math
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 from torch import nn
 
 from curate.shards.fault import Fault
+from pretrain.extended_embeddings import extend_embeddings
 
 # what a tokenizer may consist of, by the names transformers and sentencepiece give its files
 TOKENIZER_FILES = (
@@ -36,11 +38,20 @@ TOKENIZER_FILES = (
 )
 
 
-def load_base(where: str, *, vocabulary: int | None = None, sequence_length: int | None = None) -> Any:
-    """A causal LM with fp32 weights. `vocabulary`: ids the tokenizer gives; `sequence_length`: tokens of a row."""
+def load_base(
+    where: str,
+    *,
+    vocabulary: int | None = None,
+    sequence_length: int | None = None,
+    pieces: Mapping[int, Sequence[int]] | None = None,
+) -> Any:
+    """A causal LM with fp32 weights. `vocabulary`: ids the tokenizer gives; `sequence_length`: tokens of a row;
+    `pieces`: where the tokenizer extends the base's, the base's ids that each new id stands for."""
     check_folder(where)
     _bound_primitive_cache()
     model = _from_pretrained(where)
+    if pieces:
+        extend_embeddings(model, pieces, where)
     if vocabulary is not None:
         _check_vocabulary(model, vocabulary, where)
     if sequence_length is not None:

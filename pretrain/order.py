@@ -91,7 +91,7 @@ def epoch_order(seed: int, corpus: str, epoch: int, rows: int) -> np.ndarray:
     name = f"{seed}\0{corpus}\0{epoch}".encode()
     key = np.frombuffer(hashlib.sha256(name).digest()[:8], "<u8")[0]
     # a hash of our own: numpy's generators may change their streams between versions, an order on disk may not
-    order = np.argsort(_mixed(np.arange(rows, dtype=np.uint64) + key), kind="stable").astype(np.int32)
+    order = np.argsort(_mixed(np.arange(rows, dtype=np.uint64) + key)).astype(np.int32)
     order.flags.writeable = False
     return order
 
@@ -116,7 +116,7 @@ def _spread(counts: list[int]) -> np.ndarray:
     """(sum of counts,) int16: which corpus has each turn, ordered by ideal moments, ties to the earlier corpus."""
     corpus = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
     moments = np.concatenate([(2 * np.arange(count) + 1) / max(count, 1) for count in counts] or [np.zeros(0)])
-    return corpus[np.lexsort((corpus, moments))]
+    return corpus[np.argsort(moments, kind="stable")]  # corpora stand in order, so a stable sort settles ties
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

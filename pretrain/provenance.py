@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pretrain.order import epoch_order
-from pretrain.rows import PADDING
 from pretrain.stream import Stream
 
 
@@ -33,26 +31,25 @@ class Piece:
 def of_step(stream: Stream, step: int) -> Iterator[Piece]:
     """What one step trains on, in order. Padding is left out."""
     for row in range(stream.rows_in(step)):
-        batch = stream.batch(step, row, 1)
-        segments = zip(batch.segment_corpus, batch.segment_document, batch.segment_start, batch.cu_seqlens[:-1],
-                       batch.cu_seqlens[1:], strict=True)  # fmt: skip
-        for corpus, document, start, begin, end in segments:
-            if corpus != PADDING:
-                name = stream.corpora[corpus].name
-                yield Piece(step, row, name, int(document), int(start), int(end - begin))
+        index, plan_row = stream.row(step * stream.rows_per_step + row)
+        packed = stream.corpora[index]
+        for at in range(packed.plan.row_first[plan_row], packed.plan.row_first[plan_row + 1]):
+            piece = (array[at].item() for array in (packed.plan.document, packed.plan.start, packed.plan.length))
+            yield Piece(step, row, packed.name, *piece)
 
 
 def of_document(stream: Stream, corpus: str, document: int) -> list[Piece]:
     """Where each piece of a document is trained on, in every epoch, in order."""
     index = [packed.name for packed in stream.corpora].index(corpus)
-    plan = stream.corpora[index].plan
+    packed = stream.corpora[index]
+    plan = packed.plan
     pieces = np.flatnonzero(plan.document == document)
     plan_rows = np.searchsorted(plan.row_first, pieces, side="right") - 1
     global_rows = np.flatnonzero(stream.corpus_of == index)  # of this corpus, in the order of its turns
     found = []
     for epoch in range(-(-len(global_rows) // max(1, len(plan)))):
         place = np.empty(len(plan), np.int64)  # of each row of the plan in this epoch
-        place[epoch_order(stream.seed, corpus, epoch, len(plan))] = np.arange(len(plan))
+        place[stream.order(packed, epoch)] = np.arange(len(plan))
         nth = epoch * len(plan) + place[plan_rows]
         reached = nth < len(global_rows)
         for piece, row in zip(pieces[reached].tolist(), global_rows[nth[reached]].tolist(), strict=True):

@@ -33,7 +33,8 @@ class Rows:
     cluster: np.ndarray  # (n,) str
     n_bytes: np.ndarray  # (n,) int64
     words: np.ndarray  # (n,) int64
-    tokens: np.ndarray  # (n,) int64
+    tokens: np.ndarray  # (n,) int64, as the adapted model reads them
+    tokens_before: np.ndarray  # (n,) int64, as the base reads them: others where the vocabulary was extended
     before: np.ndarray  # (n,) float64, nats
     after: np.ndarray  # (n,) float64, nats
     touched: np.ndarray  # (n,) float64: 1 shares a long run of words with training text, 0 doesn't, NaN unknown
@@ -46,7 +47,8 @@ class Rows:
             cluster=np.asarray(held_out.clusters, dtype=str),
             n_bytes=before.n_bytes,
             words=np.asarray(held_out.words, dtype=np.int64),
-            tokens=before.tokens,
+            tokens=after.tokens,
+            tokens_before=before.tokens,
             before=before.nats,
             after=after.nats,
             touched=np.full(len(ids), np.nan) if held_out.touched is None else held_out.touched.astype(np.float64),
@@ -133,7 +135,7 @@ def _numbers(rows: Rows, settings: Evaluate, seed: int, name: str) -> dict[str, 
         "bytes": counts["n_bytes"],
         "words": counts["words"],
         "tokens": counts["tokens"],
-        "before": measures(float(rows.before.sum()), **counts),
+        "before": measures(float(rows.before.sum()), **{**counts, "tokens": int(rows.tokens_before.sum())}),
         "after": measures(float(rows.after.sum()), **counts),
         "change": _change(rows, settings, seed, name).as_json(),
     }

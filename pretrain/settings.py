@@ -86,6 +86,13 @@ class Train(Settings):
     """Optimizer steps between checkpoints."""
     keep_checkpoints: int = Field(2, ge=1)
     """How many of the newest stay."""
+    shards: str | None = None
+    """A folder or fsspec URL (s3://, gs:// ...) that `postgrad export RUN URL --to shards` filled: training reads its
+    tokens from there, file by file. null: from the run's own shards."""
+    cache_gb: float = Field(50, gt=0)
+    """Disk for copies of such shards, in GB (10^9 bytes), in work/shard_cache. Training splits that are larger are
+    shuffled within windows of files of which two fit: a larger cache shuffles wider. Part of the order then, so not to
+    be changed between a checkpoint and the run that goes on from it."""
     validate_every: int = Field(0, ge=0)
     """Optimizer steps between looks at the domain validation loss; 0: at every checkpoint."""
 

@@ -10,24 +10,31 @@ Nothing is drawn while training runs, so the state is one number, the rows consu
 micro-batch asks for its rows by number. The last step may be shorter than the others; no row is dropped.
 
 Shares are of rows, and rows are full to 99.9 % in any corpus of some size, so they are shares of tokens.
+
+What a stream holds in memory: 12 bytes per document of the shards, 4 per row of a plan and 4 per row of each epoch in
+use, 6 per row of the stream. Tokens and stored plans (pretrain/plans.py) are mapped files.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from curate.shards.corpus import ShardSplit, read_manifest, shards_digest
+from curate.shards.corpus import read_manifest, shards_digest
 from curate.shards.fault import Fault
-from curate.shards.seal import first_difference
+from curate.shards.seal import digest, first_difference
 from pretrain.order import epoch_order, exactly, row_counts, row_counts_of_total, turns, within
 from pretrain.packers.best_fit import BestFit
+from pretrain.read_ahead import Cache, ReadAhead
+from pretrain.remote_corpora import dealt, open_split, packed_by, read_ahead_of
 from pretrain.rows import Batch, Packed, Packer, gather
+from pretrain.shuffle_windows import order_in_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,8 @@ class Corpus:
     folder: Path
     share: float = 0.0
     """Of all rows, for replay. The first corpus of a stream gets what the others leave."""
+    url: str | None = None
+    """Where the corpus lies, if not here: `folder` then needs no more than the manifest beside it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +61,7 @@ class Stream:
     identity: dict[str, Any]  # everything the order depends on: what a checkpoint keeps and `check` compares
     corpus_of: np.ndarray  # (rows,) int16
     nth_of_corpus: np.ndarray  # (rows,) int32, counting all epochs through
+    read_ahead: ReadAhead | None = None  # of shards that lie at a URL
 
     @staticmethod
     def open(
@@ -65,13 +75,21 @@ class Stream:
         repeat_at_most: float | None = None,
         packer: Packer | None = None,
         pad: int = 0,
+        plans: Path | None = None,
+        cache: Cache | None = None,
     ) -> Stream:
         """Map the shards, plan their rows and the whole order. One of `epochs` (1 where neither is given) and `tokens`
         (of all corpora together, padding included) says how long. No corpus is gone through more often than
-        `repeat_at_most` says: other replay stands in, as far as it goes; of the domain, more is a Fault."""
+        `repeat_at_most` says: other replay stands in, as far as it goes; of the domain, more is a Fault. Plans of rows
+        are kept in the folder `plans` and mapped from there (pretrain/plans.py); without one they stay in memory.
+        Shards at a URL pass through `cache`; where they are larger, rows are shuffled within windows of their files."""
         packer = packer or BestFit()
+        digests = [shards_digest(corpus.folder) for corpus in corpora]
+        splits = [open_split(one.folder, one.url, shards, cache) for one, shards in zip(corpora, digests, strict=True)]
+        windows = dealt([corpus.name for corpus in corpora], splits, cache, seed)
         packed = tuple(
-            Packed.by(packer, corpus.name, ShardSplit.open(corpus.folder), sequence_length) for corpus in corpora
+            packed_by(packer, corpus.name, split, files, shards, sequence_length, plans)
+            for corpus, split, files, shards in zip(corpora, splits, windows, digests, strict=True)
         )
         if tokens is None and epochs is None:
             epochs = 1.0
@@ -87,10 +105,20 @@ class Stream:
             "repeat_at_most": repeat_at_most,
             "packer": f"{type(packer).__module__}:{type(packer).__name__}",
             "corpora": {
-                corpus.name: {"share": corpus.share, "shards": shards_digest(corpus.folder)} for corpus in corpora
+                corpus.name: {"share": corpus.share, "shards": shards}
+                | ({"windows": digest(files)} if files and len(files) > 1 else {})
+                for corpus, shards, files in zip(corpora, digests, windows, strict=True)
             },
+            "tokenizer": _tokenizer(corpora),
         }
-        return Stream(sequence_length, rows_per_step, seed, pad, packed, identity, *turns(counts))
+        stream = Stream(sequence_length, rows_per_step, seed, pad, packed, identity, *turns(counts))
+        read_ahead = read_ahead_of(packed, windows, stream.corpus_of, stream._places, seed, cache)
+        return stream if read_ahead is None else replace(stream, read_ahead=read_ahead)
+
+    def close(self) -> None:
+        """Let go of shards that lie at a URL: only they need it."""
+        if self.read_ahead is not None:
+            self.read_ahead.close()
 
     @property
     def rows(self) -> int:
@@ -113,17 +141,22 @@ class Stream:
         """Rows first_row : first_row + rows of a step (all that are left where `rows` is None): a micro-batch, a rank's
         part or the whole. Where the step ends sooner, the batch is shorter."""
         last = self.rows_in(step) if rows is None else min(first_row + rows, self.rows_in(step))
-        first = step * self.rows_per_step
-        corpus_of, plan_rows = self._places(first + first_row, first + max(first_row, last))
-        return gather(self.corpora, corpus_of, plan_rows, self.sequence_length, self.pad)
+        begin = step * self.rows_per_step
+        first, last = begin + first_row, begin + max(first_row, last)
+        corpus_of, plan_rows = self._places(first, last)
+        with self._at_hand(first, last):
+            return gather(self.corpora, corpus_of, plan_rows, self.sequence_length, self.pad)
 
-    def state(self, step: int) -> dict[str, Any]:
-        """What a checkpoint after `step` steps keeps: small and plain JSON."""
-        return {"rows": min(step * self.rows_per_step, self.rows), "stream": self.identity}
+    def state(self, step: int, row: int = 0) -> dict[str, Any]:
+        """What is kept after `step` steps and `row` rows of the next: small and plain JSON."""
+        return {"rows": min(step * self.rows_per_step + row, self.rows), "stream": self.identity}
 
     def check(self, state: Mapping[str, Any]) -> int:
-        """The step to go on with; a Fault naming the field where the stream is not the one the state came from."""
-        difference = first_difference(state.get("stream"), self.identity)
+        """The row to go on with, of all rows; a Fault naming the field where the stream is not the one the state came
+        from: the tokenizer before the shards that it made."""
+        there, here = state.get("stream") or {}, self.identity
+        difference = first_difference(there.get("tokenizer"), here["tokenizer"], "tokenizer")
+        difference = difference or first_difference(there, here)
         if difference:
             field, was, now = difference
             raise Fault(
@@ -131,7 +164,7 @@ class Stream:
                 where=field,
                 hint="put it back to go on, or start a new run",
             )
-        return math.ceil(int(state["rows"]) / self.rows_per_step)
+        return int(state["rows"])
 
     def repetitions(self) -> dict[str, float]:
         """How many times each corpus is gone through."""
@@ -165,10 +198,16 @@ class Stream:
             epochs, places = np.divmod(nth[mine], max(len(packed.plan), 1))
             for epoch in np.unique(epochs):
                 now = epochs == epoch
-                plan_rows[mine[now]] = self._order(packed, int(epoch))[places[now]]
+                plan_rows[mine[now]] = self.order(packed, int(epoch))[places[now]]
         return corpus_of, plan_rows
 
-    def _order(self, packed: Packed, epoch: int) -> np.ndarray:
+    def _at_hand(self, first: int, last: int) -> AbstractContextManager[None]:
+        return nullcontext() if self.read_ahead is None else self.read_ahead.at_hand(first, last)
+
+    def order(self, packed: Packed, epoch: int) -> np.ndarray:
+        """(rows of the plan,) int32, in the order of an epoch."""
+        if packed.windows is not None:
+            return order_in_windows(self.seed, packed.name, epoch, packed.windows)
         return epoch_order(self.seed, packed.name, epoch, len(packed.plan))
 
     def _ledger_of(self, packed: Packed, reached: int, planned: int) -> dict[str, Any]:
@@ -177,7 +216,7 @@ class Stream:
         epochs = []
         for epoch in range(math.ceil(planned / max(per_epoch, 1))):
             rows = min(max(reached - epoch * per_epoch, 0), per_epoch)
-            trained = int(packed.row_tokens[self._order(packed, epoch)[:rows]].sum())
+            trained = int(packed.row_tokens[self.order(packed, epoch)[:rows]].sum())
             epochs.append(
                 {
                     "epoch": epoch + 1,
@@ -204,6 +243,20 @@ def replay_corpora(folders: Mapping[str, Path], replay: float) -> list[Corpus]:
     tokens = {name: _split_counts(folder)["tokens"] for name, folder in folders.items()}
     total = sum(tokens.values())
     return [Corpus(name, folder, replay * tokens[name] / total) for name, folder in folders.items() if tokens[name]]
+
+
+def _tokenizer(corpora: Sequence[Corpus]) -> dict[str, Any]:
+    """What the shards' manifests say of the tokenizer: the same for all, or ids would mean different text."""
+    first, *others = [read_manifest(corpus.folder.parent)["tokenizer"] for corpus in corpora]
+    for corpus, other in zip(corpora[1:], others, strict=True):
+        if other != first:
+            raise Fault(
+                f"{corpora[0].name} and {corpus.name} were tokenised with different tokenizers",
+                where=str(corpus.folder.parent),
+                hint="make the shards of both with one tokenizer",
+            )
+    found: dict[str, Any] = first
+    return found
 
 
 def _split_counts(folder: Path) -> dict[str, Any]:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 Line = dict[str, Any]  # of metrics.jsonl
 # settings that may differ between a checkpoint and the run that goes on from it: they change no weight
-_FREE = {"checkpoint_every", "keep_checkpoints", "validate_every"}
+_FREE = {"checkpoint_every", "keep_checkpoints", "validate_every", "shards"}
 
 
 @dataclass(frozen=True, slots=True)

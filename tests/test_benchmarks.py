@@ -31,7 +31,11 @@ TINY = {
     "stages": "--mb 0.15 --workers 1",
     "memory": "--gb 0.0002 --workers 1",
     "dedup_scale": "--million 0.01 --crowded",
-    "packing": "--documents 3000 --tokens 60000 --row 256 --rounds 2",
+    "packing": "--documents 3000 --row 256 --rounds 2",
+    "reading": "--tokens 60000 --row 256",
+    "opening": "--million 0.03 0.1 --row 256",
+    "tokenising": "--mb 0.1",
+    "extending": "--mb 0.1",
     "training": "--mb 0.3 --tokens 1500 --row 128 --step-tokens 512 --hidden 32 --layers 1 --at-once 4 --threads 1",
 }
 

@@ -44,16 +44,26 @@ class Shard(Pass):
     name = "shard"
 
     def __init__(
-        self, folder: Path, plan: ShardPlan, sifted: Sifted, decided: Path, tokenizer: Path, terms: Sequence[str] = ()
+        self,
+        folder: Path,
+        plan: ShardPlan,
+        sifted: Sifted,
+        decided: Path,
+        tokenizer: Path,
+        terms: Sequence[str] = (),
+        *,
+        control_tokens: bool = False,
     ) -> None:
-        """`terms`: licence, consent, where a source of the recipe tells them; weight, where it rehydrates."""
+        """`terms`: licence, consent, where a source of the recipe tells them; weight, where it rehydrates.
+        `control_tokens`: literal special tokens in a text are control tokens."""
         super().__init__(folder, len(plan.parts))
-        self.terms = tuple(terms)
+        self.terms, self.control_tokens = tuple(terms), control_tokens
         self.plan, self.sifted, self.decided, self.tokenizer = plan, sifted, sifted.beside(decided), tokenizer
 
     def unit(self, rank: int, tally: Tally) -> None:
         part = self.plan.parts[rank]
-        tokenizer = _tokenizer(str(self.tokenizer), (self.tokenizer / "tokenizer.json").stat().st_mtime_ns)
+        written = (self.tokenizer / "tokenizer.json").stat().st_mtime_ns
+        tokenizer = _tokenizer(str(self.tokenizer), written, self.control_tokens)
         documents = self.folder / "curated" / "documents" / part.documents_place
         documents.parent.mkdir(parents=True, exist_ok=True)
         (self.folder / "shards").mkdir(exist_ok=True)  # its absence says that it was moved to its place
@@ -71,7 +81,7 @@ class Shard(Pass):
             writer.write(rows)
             texts = rows["text"].combine_chunks()
             n_bytes = pc.binary_length(texts).to_numpy()
-            tokens, offsets = tokenizer.encode(texts)
+            tokens, offsets = tokenizer.encode(texts, token_dtype(tokenizer.vocabulary).to_pandas_dtype())
             lengths.append(np.diff(offsets))
             terms = {name: rows[name] for name in self.terms}
             yield TokenBatch(tokens, offsets, rows["id"], rows["source"], n_bytes, terms)
@@ -96,9 +106,9 @@ class Shard(Pass):
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(folder: str, written: int) -> Tokenizer:
+def _tokenizer(folder: str, written: int, control_tokens: bool) -> Tokenizer:
     """Once per process, not per part. `written`: another file of the same name is another tokenizer."""
-    return Tokenizer.load(folder)
+    return Tokenizer.load(folder, control_tokens=control_tokens)
 
 
 def stream_file(folder: Path, rank: int) -> Path:

@@ -12,6 +12,7 @@ on opening.
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,24 +44,25 @@ class ShardSplit:
     def open(folder: Path | str) -> ShardSplit:
         """Map the split in `folder` (`shards/<corpus>/<split>`)."""
         folder = Path(folder)
-        table = _mapped_table(folder, _data_files(folder))
+        paths = data_files(folder)
+        maps = [_map(path) for path in paths]
+        # opening looks at a page here and there: with the kernel's usual reading around, a gigabyte cold took seconds
+        _advise(maps, mmap.MADV_RANDOM)
+        table = _mapped_table(folder, paths, maps)
         lists = table.column("input_ids").chunks
-        chunks = tuple(chunk.values.to_numpy(zero_copy_only=True) for chunk in lists)
-        offsets = [chunk.offsets.to_numpy() for chunk in lists]
         width = table.schema.field("input_ids").type.value_type.bit_width // 8
-        addresses = [
-            tokens.ctypes.data + first[:-1].astype(np.int64) * width
-            for tokens, first in zip(chunks, offsets, strict=True)
-        ]
-        return ShardSplit(
-            folder,
-            np.concatenate([np.diff(first) for first in offsets] or [np.zeros(0)]).astype(np.int32),
-            np.concatenate(addresses or [np.zeros(0)]).astype(np.int64),
-            np.dtype(f"uint{8 * width}"),
-            table,
-            chunks,
-            np.cumsum([0] + [len(chunk) for chunk in lists], dtype=np.int64),
-        )
+        dtype = np.dtype(f"uint{8 * width}")
+        chunks = tuple(_numbers(chunk.values, dtype) for chunk in lists)
+        chunk_first = np.cumsum([0] + [len(chunk) for chunk in lists], dtype=np.int64)
+        lengths, addresses = np.empty(table.num_rows, np.int32), np.empty(table.num_rows, np.int64)
+        for first, tokens, chunk in zip(chunk_first[:-1].tolist(), chunks, lists, strict=True):
+            offsets = _numbers(chunk.offsets, np.dtype(np.int32))
+            mine = slice(first, first + len(chunk))
+            np.subtract(offsets[1:], offsets[:-1], out=lengths[mine])
+            np.multiply(offsets[:-1], width, out=addresses[mine], dtype=np.int64)
+            addresses[mine] += tokens.ctypes.data
+        _advise(maps, mmap.MADV_NORMAL)
+        return ShardSplit(folder, lengths, addresses, dtype, table, chunks, chunk_first)
 
     def __reduce__(self) -> tuple[Callable[..., ShardSplit], tuple[Path]]:
         return ShardSplit.open, (self.folder,)  # another process maps the files anew: addresses don't travel
@@ -144,7 +146,8 @@ def _counts(split: ShardSplit) -> dict[str, Any]:
     return {**totals, "sources": sources}
 
 
-def _data_files(folder: Path) -> list[Path]:
+def data_files(folder: Path) -> list[Path]:
+    """The files of a split in order, as its state.json names them; a Fault where one is missing."""
     if not folder.is_dir():
         raise Fault(
             "there is no such folder of shards", where=str(folder), hint="check the path, or run the shard stage"
@@ -162,8 +165,8 @@ def _data_files(folder: Path) -> list[Path]:
     return paths
 
 
-def _mapped_table(folder: Path, paths: list[Path]) -> pa.Table:
-    tables = [_mapped_file(path) for path in paths]
+def _mapped_table(folder: Path, paths: list[Path], maps: list[mmap.mmap]) -> pa.Table:
+    tables = [_table_of(path, whole) for path, whole in zip(paths, maps, strict=True)]
     for table, path in zip(tables, paths, strict=True):
         if not table.schema.equals(tables[0].schema):
             raise Fault("shard files of one split differ in schema", where=str(path), hint=AGAIN)
@@ -173,12 +176,23 @@ def _mapped_table(folder: Path, paths: list[Path]) -> pa.Table:
     return table
 
 
-def _mapped_file(path: Path) -> pa.Table:
+def _map(path: Path) -> mmap.mmap:
     # Arrow takes a stream without its end mark as whole, so a file cut between two batches would go unnoticed
     if path.stat().st_size < len(END_OF_STREAM) or _last_bytes(path) != END_OF_STREAM:
         raise Fault("a shard file is truncated", where=str(path), hint=AGAIN)
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _advise(maps: list[mmap.mmap], advice: int) -> None:
+    for whole in maps:
+        whole.madvise(advice)
+
+
+def _table_of(path: Path, whole: mmap.mmap) -> pa.Table:
     try:
-        table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+        # not pa.memory_map: it asks the kernel to fetch all that is read through it, so opening would read every token
+        table = pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(whole))).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise Fault(f"a shard file is broken: {error}", where=str(path), hint=AGAIN) from error
     terms = [name for name in OPTIONAL if name in table.column_names]
@@ -190,6 +204,13 @@ def _mapped_file(path: Path) -> pa.Table:
             hint="needed are input_ids list<uint16|uint32>, id string, source string, n_bytes int64",
         )
     return table
+
+
+def _numbers(array: pa.Array, dtype: np.dtype[Any]) -> np.ndarray:
+    """A view of its values; pyarrow's own to_numpy would import pandas, a third of a second and 40 MB."""
+    if not len(array):
+        return np.zeros(0, dtype)
+    return np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
 
 
 def _last_bytes(path: Path) -> bytes:

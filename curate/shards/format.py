@@ -52,7 +52,7 @@ END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # Arrow's end mark: a file 
 class TokenBatch:
     """Some documents, tokenised. Document i's tokens are tokens[offsets[i]:offsets[i + 1]]."""
 
-    tokens: np.ndarray  # (t,) unsigned integers
+    tokens: np.ndarray  # (t,) unsigned integers; of the shard's own type they are written as they lie in memory
     offsets: np.ndarray  # (n + 1,) int64, starting at 0
     ids: Sequence[str] | pa.Array
     sources: Sequence[str] | pa.Array
@@ -144,12 +144,12 @@ def shard_schema(dtype: pa.DataType, terms: Sequence[str] = ()) -> pa.Schema:
 
 def _record_batch(batch: TokenBatch, schema: pa.Schema) -> pa.RecordBatch:
     lists = schema.field("input_ids").type
-    kind = lists.value_type.to_pandas_dtype()
+    kind = np.dtype(lists.value_type.to_pandas_dtype())
     if len(batch.tokens) > MOST_TOKENS_IN_A_BATCH:
         raise Fault(
             f"a batch holds {len(batch.tokens):,} tokens, more than 2^31 - 1", hint="split it: documents are huge"
         )
-    if len(batch.tokens) and int(batch.tokens.max()) > np.iinfo(kind).max:
+    if batch.tokens.dtype != kind and len(batch.tokens) and int(batch.tokens.max()) > np.iinfo(kind).max:
         raise Fault(f"token id {int(batch.tokens.max())} does not fit {lists.value_type}: the vocabulary is larger")
     offsets = pa.array(batch.offsets.astype(np.int32))
     tokens = pa.array(batch.tokens.astype(kind, copy=False))

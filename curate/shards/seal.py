@@ -87,6 +87,12 @@ def sealed_with(path: Path) -> dict[str, Any] | None:
     return manifest.get("fingerprint") if manifest else None
 
 
+def is_intact(path: Path) -> bool:
+    """Whether the files of a sealed folder are those that its manifest lists. Reads them all."""
+    manifest = _read(path / MANIFEST)
+    return manifest is not None and manifest.get("files") == checksums(path)
+
+
 def refuse_other(path: Path, fingerprint: Fingerprint, hint: str) -> None:
     """Raise Fault naming the first field that differs, if `path` was sealed with another fingerprint."""
     there = sealed_with(path)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.fertility import SourceText, fertility
+from curate.literal_tokens import literal_tokens
 from curate.tokenizing import Tokenizer
 from pipelines.report.shown import without_personal_data
 
@@ -20,14 +21,16 @@ GROUPS_AT_MOST = 24  # row groups, spread evenly over its files
 
 def tokenizer_fit(run: Path, tokenizer: Path, corpora: Mapping[str, Sequence[str]], presidio: bool) -> dict[str, Any]:
     """`run` holds curated/documents. `corpora`: the names of each corpus' sources; those of `domain` have the terms."""
-    samples = [one for corpus in sorted(corpora) for one in _samples(run / "curated" / "documents" / "train", corpus)]
-    found = fertility(Tokenizer.load(tokenizer), samples, set(corpora.get("domain", ())))
+    sampled = [one for corpus in sorted(corpora) for one in samples(run / "curated" / "documents" / "train", corpus)]
+    loaded = Tokenizer.load(tokenizer)
+    found = fertility(loaded, sampled, set(corpora.get("domain", ())))
+    found["literal"] = literal_tokens(loaded, ((one.source, one.texts) for one in sampled))
     masked = without_personal_data([one["term"] for one in found["terms"]], presidio)
     found["terms"] = [one for one, term in zip(found["terms"], masked, strict=True) if one["term"] == term]
     return found
 
 
-def _samples(folder: Path, corpus: str) -> Iterator[SourceText]:
+def samples(folder: Path, corpus: str) -> Iterator[SourceText]:
     """Texts of each source of a corpus, whole row groups from all over it."""
     places = [
         (path, group)

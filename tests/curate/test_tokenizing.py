@@ -84,6 +84,38 @@ def test_a_literal_special_token_is_text(trained: Path, text: str) -> None:
     assert theirs.decode(ids[1:-1]) == text
 
 
+@pytest.mark.parametrize("engine", ["fastokens", "tokenizers"])
+def test_a_literal_special_token_is_a_control_token_where_asked_for(trained: Path, engine: str) -> None:
+    tokenizer, theirs = Tokenizer.load(trained, control_tokens=True), AutoTokenizer.from_pretrained(trained)
+    assert tokenizer._fast is not None
+    if engine == "tokenizers":
+        object.__setattr__(tokenizer, "_fast", None)
+    texts = ["a </s> b", "</s>", "<s><s>x", "aorta"]
+    found = encoded(pickle.loads(pickle.dumps(tokenizer)) if engine == "fastokens" else tokenizer, texts)
+    assert found == [with_eos(theirs(text)["input_ids"], tokenizer.eos) for text in texts]
+    plainly = Tokenizer.load(trained)
+    assert found[:3] != encoded(plainly, texts)[:3]
+    assert found[3:] == encoded(plainly, texts)[3:]
+    assert tokenizer.fingerprint() != plainly.fingerprint()
+
+
+def test_ids_come_in_the_type_asked_for_and_never_wrap(trained: Path) -> None:
+    tokenizer, texts = Tokenizer.load(trained), pa.array(TEXTS, pa.large_string())
+    wide, ends = tokenizer.encode(texts)
+    narrow, also = tokenizer.encode(texts, np.uint16)
+    assert (wide.dtype, narrow.dtype) == (np.uint32, np.uint16)
+    assert wide.tolist() == narrow.tolist()
+    assert ends.tolist() == also.tolist()
+    assert wide.max() > 255
+    with pytest.raises(Fault, match="does not fit uint8"):
+        tokenizer.encode(texts, np.uint8)
+
+
+def test_a_slice_of_a_column_is_encoded_alone(trained: Path) -> None:
+    tokenizer, texts = Tokenizer.load(trained), pa.array(TEXTS, pa.large_string())
+    assert split_up(*tokenizer.encode(texts.slice(7, 11))) == encoded(tokenizer, TEXTS[7:18])
+
+
 def test_both_engines_give_the_same_ids(trained: Path) -> None:
     fast, slow = Tokenizer.load(trained), Tokenizer.load(trained)
     object.__setattr__(slow, "_fast", None)
@@ -192,7 +224,7 @@ def test_what_is_no_tokenizer_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{}")
     for where, what in [
         (tmp_path, r"no tokenizer\.json: it holds broken\.json, tokenizer\.model"),
-        (tmp_path / "tokenizer.model", "SentencePiece"),
+        (tmp_path / "tokenizer.model", "nor a SentencePiece model"),
         (tmp_path / "broken.json", "not a tokenizer"),
         (tmp_path / "nowhere", "no such tokenizer"),
         ("./nowhere", "no such tokenizer"),
@@ -236,10 +268,3 @@ def test_published_tokenizers_give_transformers_ids_on_real_text(
     plain = [row for row, text in enumerate(texts) if not any(name in text for name in special)]
     assert len(plain) > 100
     assert all(found[row] == with_eos(theirs(texts[row])["input_ids"], tokenizer.eos) for row in plain)
-
-
-@pytest.mark.real
-def test_sentencepiece_models_get_a_hint(shared_data: Path) -> None:
-    with pytest.raises(Fault, match=r"no tokenizer\.json") as raised:
-        Tokenizer.load(shared_data / "tokenizers" / "mistral-sentencepiece")
-    assert "save_pretrained" in raised.value.hint

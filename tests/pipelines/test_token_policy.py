@@ -94,7 +94,9 @@ def test_the_page_tells_what_stands_around_a_document_and_how_the_tokenizer_fits
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["gpt-neox-20b", "llama-style-sp-bpe", "allenai-dolma2", "bert-wordpiece"])
+@pytest.mark.parametrize(
+    "name", ["gpt-neox-20b", "llama-style-sp-bpe", "allenai-dolma2", "bert-wordpiece", "mistral-sentencepiece"]
+)
 def test_every_tokenizer_at_hand_is_told(shared_data: Path, name: str) -> None:
     tokenizer = Tokenizer.load(shared_data / "tokenizers" / name)
     told = token_policy(tokenizer, None)

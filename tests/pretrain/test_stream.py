@@ -153,9 +153,8 @@ def test_resume_at_every_step_gives_the_same_tail(corpora: list[Corpus]) -> None
     for step in range(stream.steps + 1):
         state = json.loads(json.dumps(stream.state(step)))
         again = stream_of(corpora)
-        first = again.check(state)
-        assert first == step
-        for tail in range(first, stream.steps):
+        assert again.check(state) == min(step * 8, stream.rows)
+        for tail in range(step, stream.steps):
             assert same(joined([again.batch(tail)]), joined([batches[tail]]))
     assert len(json.dumps(stream.state(3))) < 2_000
 
@@ -194,7 +193,7 @@ def test_the_same_shards_elsewhere_are_the_same_stream(corpora: list[Corpus], tm
     for name, content in files.items():  # ids name the corpus they were made for, so copy the files themselves
         (moved.folder / name).write_bytes(content)
     write_manifest(moved.folder.parent, fingerprint={}, tokenizer={})
-    assert stream_of([moved]).check(here.state(2)) == 2
+    assert stream_of([moved]).check(here.state(2)) == 2 * 8
 
 
 def test_shares_are_exact(corpora: list[Corpus]) -> None:

@@ -29,6 +29,7 @@ class Tokens:
                 if manifest.get("tokenizer")
             ],
             "policy": run.curation.get("policy"),
+            "extension": run.curation.get("extension"),
             "fit": _fit(run.curation.get("fertility")),
             "ledger": _ledger(run.token_ledger),
         }
