@@ -6,6 +6,7 @@ function to CHECKS.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -125,6 +126,13 @@ def _repetition(plan: Planned) -> Iterator[Remark]:
     if plan.forecast is None:
         return
     passes, settings = plan.forecast.domain_passes, plan.recipe.train
+    most = settings.repeat_at_most if settings is not None else None
+    if most is not None and passes > most:
+        yield Remark(
+            f"the domain is gone through {passes:.1f} times, and train.repeat_at_most is {most:g}",
+            "training refuses to begin where a corpus would be repeated more often",
+            f"--set train.repeat_at_most={math.ceil(passes)}",
+        )
     if passes > EPOCHS:
         changed = "train.epochs" if settings is None or settings.tokens is None else "train.tokens"
         value = EPOCHS if changed == "train.epochs" else round(plan.forecast.tokens * EPOCHS / passes)

@@ -24,9 +24,16 @@ from pipelines.report.repeated import repeated_numbers
 
 
 def gather(
-    at: Path, work: Path, settings: Curate, book: Rulebook, tokenizer: Path, corpora: Mapping[str, Sequence[str]]
+    at: Path,
+    work: Path,
+    settings: Curate,
+    book: Rulebook,
+    tokenizer: Path,
+    corpora: Mapping[str, Sequence[str]],
+    policy: dict[str, Any],
 ) -> None:
-    """Fill `at`/curated, whose ledger and documents are written. `corpora`: the names of each corpus' sources."""
+    """Fill `at`/curated, whose ledger and documents are written. `corpora`: the names of each corpus' sources.
+    `policy`: what stands around every document."""
     curated, decided = at / "curated", work / "decided"
     shutil.copytree(decided / "contamination", curated / "contamination", dirs_exist_ok=True)
     for name in CERTIFICATE_FILES:
@@ -43,6 +50,7 @@ def gather(
         "spans": repeated_numbers(decided, presidio),
         "boilerplate": boilerplate_numbers(work / "trimmed", presidio),
         "fertility": tokenizer_fit(at, tokenizer, corpora, presidio),
+        "policy": policy,
     }
     write_json(curated / "report.json", numbers)
 

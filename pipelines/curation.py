@@ -64,6 +64,7 @@ from pipelines.made_from import as_read, curation_fingerprint, language_models
 from pipelines.progress import Passes, passes, say
 from pipelines.recipe import Recipe
 from pipelines.recorded import Recorded, record_sources, recorded_sources
+from pipelines.token_policy import token_policy
 from pipelines.tokenizer import given_tokenizer, prepare_tokenizer
 
 SPLITS = ("train", "validation", "test")
@@ -302,12 +303,20 @@ class _Curation:
         self._seal_shards(at, shards, tokenizer)
         measures = [*sifted_measures(self.recipe.curate), *scored_measures(self.recipe.curate)]
         self._run(Enter(at, sifted, scored, decided, shards, measures, self.recipe.curate.removed))
-        gather(at, self.run_folder.work, self.recipe.curate, book, tokenizer, self._corpora())
+        policy = self._policy(tokenizer)
+        gather(at, self.run_folder.work, self.recipe.curate, book, tokenizer, self._corpora(), policy)
         seal(at / "curated", self.fingerprint)
         # curated last: where it stands, the shards stand
         put_in_place(at / "shards", self.run_folder.shards)
         put_in_place(at / "curated", self.run_folder.curated)
         shutil.rmtree(at)
+
+    def _policy(self, tokenizer: Path) -> dict[str, Any]:
+        base = self.recipe.train.base if self.recipe.train else None
+        policy = token_policy(Tokenizer.load(tokenizer), base if isinstance(base, str) else None)
+        for difference in policy["differences"]:
+            say(f"warning: {difference}")
+        return policy
 
     def _corpora(self) -> dict[str, list[str]]:
         """The names of each corpus' sources."""

@@ -146,7 +146,13 @@ def _rows(settings: Train, amounts: Amounts) -> tuple[int, int]:
     else:
         one_pass = _rows_of(amounts.domain, settings.sequence_length)
         counts = row_counts(math.ceil((settings.epochs or 1) * one_pass), shares)
-    return counts[0], sum(counts[1:])
+    if settings.repeat_at_most is None:
+        return counts[0], sum(counts[1:])
+    most = [
+        math.floor(settings.repeat_at_most * _rows_of(n, settings.sequence_length))
+        for n in (amounts.domain, amounts.general)
+    ]
+    return counts[0], min(sum(counts[1:]), most[1])
 
 
 def _rows_of(tokens: float, length: int) -> int:

@@ -221,7 +221,9 @@ def _training(recipe: Recipe, found: Forecast | None) -> Iterator[str]:
     yield _line("  model", f"{shape.parameters:,} parameters, {shape.layers} layers of width {shape.width:,}")
     yield _line("  steps", f"{found.steps:,} of {found.rows_per_step * found.sequence_length:,} tokens")
     yield _line("  rows", f"{found.rows:,} of {found.sequence_length:,} tokens, {found.tokens:,} in all")
-    yield _line("  passes", f"{found.domain_passes:.2f} over the domain, {found.replay_passes:.2f} over general text")
+    most = recipe.train.repeat_at_most
+    passes = f"{found.domain_passes:.2f} over the domain, {found.replay_passes:.2f} over general text"
+    yield _line("  passes", passes + (f"; at most {most:g}" if most is not None else ""))
     yield _line("  peak lr", f"{found.peak_lr:g}, " + ("as the recipe says" if lr else "the default for this size"))
     yield _line("  memory", f"{size(found.memory_bytes)} of {size(found.machine_bytes)} on {found.device}:")
     yield _line("", f"{size(found.state_bytes)} = 16 bytes a parameter (fp32 weight, gradient, AdamW's moments)")

@@ -111,6 +111,7 @@ def _train(recipe: Recipe, run: RunFolder, settings: Train, resume: bool) -> Non
     stream = open_stream(recipe, run, settings)
     model = _model(recipe, run, settings, tokenizer).to(best_device())
     warn_of_repetition(stream.repetitions())
+    warn_of_less_replay(settings, stream)
     say(
         f"training     {parameters(model):,} parameters, {stream.rows:,} rows of {settings.sequence_length} tokens "
         f"in {stream.steps:,} steps"
@@ -149,6 +150,7 @@ def open_stream(recipe: Recipe, run: RunFolder, settings: Train) -> Any:
         seed=recipe.seed,
         epochs=settings.epochs,
         tokens=settings.tokens,
+        repeat_at_most=settings.repeat_at_most,
         packer=plugin("pretrain.packers", settings.packer)(),
     )
 
@@ -164,6 +166,16 @@ def warn_of_repetition(repetitions: dict[str, float]) -> None:
     for name, times in repetitions.items():
         if times > 4:  # repeated tokens are worth ever less beyond four epochs: Muennighoff et al. 2023
             say(f"warning: {name} is gone through {times:.1f} times; beyond 4 the gain fades and memorisation grows")
+
+
+def warn_of_less_replay(settings: Train, stream: Any) -> None:
+    """Where the limit on repetitions leaves less replay than was asked for."""
+    replayed = float(np.mean(stream.corpus_of > 0)) if stream.rows else 0.0
+    if settings.repeat_at_most is not None and replayed < settings.replay - 1 / stream.rows:
+        say(
+            f"warning: {replayed:.2%} of the rows are replay, not {settings.replay:.2%}: all general text is gone "
+            f"through {settings.repeat_at_most:g} times, the most that train.repeat_at_most allows"
+        )
 
 
 def _model(recipe: Recipe, run: RunFolder, settings: Train, tokenizer: Tokenizer) -> Any:

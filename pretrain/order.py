@@ -54,6 +54,22 @@ def apportion(rows: int, shares: list[float]) -> list[int]:
     return counts
 
 
+def within(counts: list[int], shares: list[float], most: list[int]) -> list[int]:
+    """The same rows in all where there is room: what is more than a corpus may give comes from the others, by share.
+
+    >>> within([30, 10, 10], [0.3, 0.1, 0.1], [12, 50, 14])
+    [12, 24, 14]
+    """
+    found = [min(count, limit) for count, limit in zip(counts, most, strict=True)]
+    while missing := sum(counts) - sum(found):
+        has_room = [share if n < limit else 0.0 for share, n, limit in zip(shares, found, most, strict=True)]
+        if not any(has_room):
+            break
+        more = apportion(missing, has_room)
+        found = [min(n + extra, limit) for n, extra, limit in zip(found, more, most, strict=True)]
+    return found
+
+
 def turns(counts: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """(corpus of each row int16, its how-many-th row of that corpus int32), the first corpus against all others.
 

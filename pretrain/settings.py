@@ -75,6 +75,9 @@ class Train(Settings):
     """Tokens of one forward and backward pass: rounded to whole rows. Larger is faster until memory ends."""
     replay: float = Field(0.05, ge=0, lt=1)
     """Share of the trained tokens that come from general sources (5 %: Ibrahim et al. 2024, weak shift)."""
+    repeat_at_most: float | None = Field(None, gt=0)
+    """How often any corpus may be gone through: 4 is where repeated tokens begin to be worth clearly less (Muennighoff
+    et al. 2023). Replay that would be more comes from the other general corpora, as far as they go. null: no limit."""
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     precision: Literal["auto", "bf16", "fp32"] = "auto"

@@ -25,7 +25,7 @@ import numpy as np
 from curate.shards.corpus import ShardSplit, read_manifest, shards_digest
 from curate.shards.fault import Fault
 from curate.shards.seal import first_difference
-from pretrain.order import epoch_order, exactly, row_counts, row_counts_of_total, turns
+from pretrain.order import epoch_order, exactly, row_counts, row_counts_of_total, turns, within
 from pretrain.packers.best_fit import BestFit
 from pretrain.rows import Batch, Packed, Packer, gather
 
@@ -62,11 +62,13 @@ class Stream:
         seed: int,
         epochs: float | None = None,
         tokens: int | None = None,
+        repeat_at_most: float | None = None,
         packer: Packer | None = None,
         pad: int = 0,
     ) -> Stream:
         """Map the shards, plan their rows and the whole order. One of `epochs` (1 where neither is given) and `tokens`
-        (of all corpora together, padding included) says how long."""
+        (of all corpora together, padding included) says how long. No corpus is gone through more often than
+        `repeat_at_most` says: other replay stands in, as far as it goes; of the domain, more is a Fault."""
         packer = packer or BestFit()
         packed = tuple(
             Packed.by(packer, corpus.name, ShardSplit.open(corpus.folder), sequence_length) for corpus in corpora
@@ -74,12 +76,15 @@ class Stream:
         if tokens is None and epochs is None:
             epochs = 1.0
         counts = _counts(corpora, packed, sequence_length, epochs, tokens)
+        if repeat_at_most is not None:
+            counts = _within(corpora, packed, counts, repeat_at_most)
         identity = {
             "sequence_length": sequence_length,
             "rows_per_step": rows_per_step,
             "seed": seed,
             "epochs": epochs,
             "tokens": tokens,
+            "repeat_at_most": repeat_at_most,
             "packer": f"{type(packer).__module__}:{type(packer).__name__}",
             "corpora": {
                 corpus.name: {"share": corpus.share, "shards": shards_digest(corpus.folder)} for corpus in corpora
@@ -231,3 +236,16 @@ def _counts(
         if not len(one.plan) and (rows or one is packed[0]):
             raise Fault(f"corpus {corpus.name!r} has no tokens to train on", where=str(corpus.folder))
     return counts
+
+
+def _within(corpora: Sequence[Corpus], packed: Sequence[Packed], counts: list[int], repeat_at_most: float) -> list[int]:
+    """The counts with no corpus gone through more often."""
+    most = [math.floor(exactly(repeat_at_most) * len(one.plan)) for one in packed]
+    if counts[0] > most[0]:
+        times = counts[0] / len(packed[0].plan)
+        raise Fault(
+            f"{corpora[0].name} would be gone through {times:.3g} times, train.repeat_at_most is {repeat_at_most:g}",
+            where="train.repeat_at_most",
+            hint=f"train on less, or --set train.repeat_at_most={math.ceil(times)}",
+        )
+    return [counts[0], *within(counts[1:], [corpus.share for corpus in corpora[1:]], most[1:])]

@@ -249,6 +249,7 @@ ALL_UNREAD = Look(Source(name="n", path="x"), 1, 9, 9, 0, 0, 3, "missing_text", 
     ("changes", "what", "change"),
     [
         ({"train": {"epochs": 6}}, "gone through 6.0 times", "--set train.epochs=4"),
+        ({"train": {"epochs": 3, "repeat_at_most": 2}}, "repeat_at_most is 2", "--set train.repeat_at_most=3"),
         ({"train": {"tokens": "20M"}}, "gone through 9.5 times", "--set train.tokens=8421053"),
         ({"train": {"replay": 0.9}}, "replayed", "train.replay"),
         ({"train": {"batch_tokens": 10_000}}, "only 211 optimizer steps", "--set train.batch_tokens=2100"),

@@ -26,7 +26,7 @@ from curate.shards.seal import checksums, sealed_with
 from pipelines.cards import model_card
 from pipelines.folder import RunFolder
 from pipelines.recipe import Recipe
-from pipelines.training import open_stream, train
+from pipelines.training import open_stream, train, warn_of_less_replay
 from pretrain.attention import use_packed_attention
 from pretrain.loss import OnDevice, backward, head_is_plain
 from pretrain.rows import PADDING
@@ -125,6 +125,17 @@ def test_replay_is_the_share_asked_for_within_a_row_of_a_thousand(
     assert abs(web["rows"] / ledger["rows"] - replay) <= 1 / 1000
     assert abs(web["trained"] / sum(one["trained"] for one in ledger["corpora"].values()) - replay) <= 3 / 1000
     assert (web["rows"] > 0) == (replay > 0)
+
+
+def test_replay_that_a_limit_forbids_is_said_and_not_claimed(
+    trained: RunFolder, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = changed(corpus, epochs=1, replay=0.6, repeat_at_most=1.5).train
+    assert settings is not None
+    stream = open_stream(changed(corpus, epochs=1, replay=0.6, repeat_at_most=1.5), trained, settings)
+    assert max(stream.repetitions().values()) <= 1.5
+    warn_of_less_replay(settings, stream)
+    assert "of the rows are replay, not 60.00%" in capsys.readouterr().err
 
 
 # ---- documents apart (law 4)

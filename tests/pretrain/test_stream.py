@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from curate.shards.corpus import write_manifest
 from curate.shards.fault import Fault
 from curate.shards.format import TokenBatch, shard_name, token_dtype, write_shard_file, write_split_info
-from pretrain.order import apportion, epoch_order, row_counts, turns
+from pretrain.order import apportion, epoch_order, row_counts, turns, within
 from pretrain.provenance import of_document, of_step
 from pretrain.rows import NO_TARGET, PADDING, Batch
 from pretrain.stream import Corpus, Stream, replay_corpora
@@ -308,6 +308,31 @@ def test_the_order_of_an_epoch_is_a_fixed_function() -> None:
     assert epoch_order(1, "domain", 0, 8).tolist() == [7, 3, 0, 2, 6, 5, 1, 4]
     assert epoch_order(1, "domain", 1, 8).tolist() == [3, 7, 0, 6, 4, 2, 5, 1]
     assert sorted(epoch_order(7, "web", 3, 1000).tolist()) == list(range(1000))
+
+
+@given(
+    counts=st.lists(st.integers(0, 60), min_size=1, max_size=5),
+    most=st.lists(st.integers(0, 60), min_size=5, max_size=5),
+)
+@settings(deadline=None)
+def test_rows_beyond_a_limit_come_from_corpora_with_room(counts: list[int], most: list[int]) -> None:
+    most = most[: len(counts)]
+    found = within(counts, [max(n, 1) / 300 for n in counts], most)
+    assert all(n <= limit for n, limit in zip(found, most, strict=True))
+    assert sum(found) == min(sum(counts), sum(most))
+    assert all(n >= min(count, limit) for n, count, limit in zip(found, counts, most, strict=True))
+
+
+def test_no_corpus_is_gone_through_more_often_than_the_limit(corpora: list[Corpus]) -> None:
+    free = stream_of(corpora)
+    assert max(free.repetitions().values()) > 3  # the small one
+    held = stream_of(corpora, repeat_at_most=2.5)
+    assert all(times <= 2.5 for times in held.repetitions().values())
+    assert held.rows == free.rows  # other replay stands in
+    with pytest.raises(Fault, match=r"domain would be gone through 2\.5 times"):
+        stream_of(corpora, repeat_at_most=2)
+    with pytest.raises(Fault, match="repeat_at_most"):
+        held.check(free.state(1))
 
 
 def test_the_steps_of_every_document_are_the_documents_of_every_step(corpora: list[Corpus]) -> None:

@@ -28,6 +28,7 @@ class Tokens:
                 for corpus, manifest in run.manifests.items()
                 if manifest.get("tokenizer")
             ],
+            "policy": run.curation.get("policy"),
             "fit": _fit(run.curation.get("fertility")),
             "ledger": _ledger(run.token_ledger),
         }
