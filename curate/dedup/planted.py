@@ -107,7 +107,8 @@ def _edits_for(wanted: float, change: int, in_run: bool, words: int, spoils: flo
         kept = shingles - (spoils - 1) - (edits if change != _PUT_IN else 0)
     else:
         kept = shingles * (1 - 1 / words) ** (edits * (spoils if change != _PUT_IN else spoils - 1))
-    jaccard = np.maximum(kept, 0) / (2 * shingles + change * edits - np.maximum(kept, 0))
+    kept = np.maximum(kept, 0)
+    jaccard = kept / np.maximum(2 * shingles + change * edits - kept, 1)
     return int(edits[np.abs(jaccard - wanted).argmin()])
 
 

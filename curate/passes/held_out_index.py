@@ -24,7 +24,7 @@ from curate.hash_lookup import bitmap_bits, set_bits
 from curate.ngram_index import Grams, Int32s, NgramIndex, by_id, indexable, merged
 from curate.text import TextBatch, UInt64s
 
-PARTS = 256
+PARTS = 64  # of 10^8 n-grams a part is 25 MB; more parts would be more files than a small corpus is worth
 KINDS: dict[str, npt.DTypeLike] = {"hashes": np.uint64, "owner": np.int32, "shared": np.int32, "n_words": np.uint8}
 
 
