@@ -1,6 +1,6 @@
 """Packing plans on disk: made once, mapped ever after, so that a run starts and resumes without packing.
 
-    <plans>/<corpus>-<row length>-<packer>/      plans = runs/<name>/work/plans, beside the sealed shards
+    <plans>/<corpus>-<row length>-<packer>/      the folder work/plans of a run, beside the sealed shards
         row_first.npy                            8 bytes a row
         document.npy  start.npy  length.npy      4 bytes each a piece: about three integers a document
         manifest.json                            what the plan was made from, and the sha256 of the files
