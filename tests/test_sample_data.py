@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 import pytest
+import yaml
 
 SAMPLE = Path(__file__).resolve().parents[1] / "sample_data"
 sys.path.insert(0, str(SAMPLE))
@@ -126,7 +127,6 @@ def place(one: dict[str, Any]) -> tuple[str, str, int]:
 
 
 def test_the_read_me_names_every_source(expected: dict[str, Any]) -> None:
-    yaml = pytest.importorskip("yaml")
     block = re.search(r"```yaml\n(.*?)```", (SAMPLE / "README.md").read_text("utf-8"), re.S)
     assert block is not None
     sources = {source["name"]: source for source in yaml.safe_load(block[1])["sources"]}

@@ -10,6 +10,7 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
+import datasets
 import docx
 import pyarrow as pa
 import pyarrow.feather
@@ -82,7 +83,6 @@ def test_feather_and_compressed_arrow_are_read_by_name(tmp_path: Path) -> None:
 
 
 def test_what_datasets_saves_is_read_as_it_is(tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
     both = datasets.DatasetDict({name: datasets.Dataset.from_list(ROWS[:50]) for name in ("train", "test")})
     both.save_to_disk(tmp_path / "saved")
     source = Source(name="s", path="saved/**/*.arrow", id="id")

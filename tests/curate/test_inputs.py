@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import datasets
 import fsspec
 import pytest
 
@@ -134,7 +135,6 @@ def test_names_tell_format_compression_and_archive(name: str, expected: tuple) -
 
 
 def test_a_saved_dataset_is_its_data_and_not_its_notes(tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
     rows = datasets.Dataset.from_dict({"text": ["fever", "cough"]})
     datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "saved")
     (tmp_path / "saved" / "train" / "cache-0123.arrow").write_bytes(b"")
